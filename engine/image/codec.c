@@ -2,6 +2,8 @@
 
 #include "image/codec.h"
 
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/size.h"
 
@@ -29,6 +31,19 @@ int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *option
                         "decoding the image would take %zu MiB of memory besides its pixels; the "
                         "limit is %zu MiB",
                         (bytes + ADL_MIB - 1) / ADL_MIB, options->max_memory_bytes / ADL_MIB);
+    return 0;
+}
+
+int adl_codec_put_rows(const struct adl_image *image, struct adl_row_target *target,
+                       struct adl_error *err)
+{
+    const size_t row_bytes = 3 * (size_t)image->width;
+
+    for (int y = 0; y < image->height; y++) {
+        memcpy(target->line(target, y), image->rgb + (size_t)y * row_bytes, row_bytes);
+        if (target->row(target, y, err) < 0)
+            return -1;
+    }
     return 0;
 }
 

@@ -6,15 +6,43 @@
 
 #include "image/image.h"
 
+/* Where a codec puts the rows that it decodes. */
+struct adl_row_target {
+    /* Called once, when the header was read and the limits were checked: `info` is complete, as
+     * stored, and the rows are width x height, less than in `info` for a reduced JPEG. */
+    int (*begin)(struct adl_row_target *target, const struct adl_image_info *info, int width,
+                 int height, struct adl_error *err);
+    /* Returns where row y is to be written, 3 * width bytes; valid until row() is called. */
+    uint8_t *(*line)(struct adl_row_target *target, int y);
+    /* Called when row y was written, for each row from the top one on. */
+    int (*row)(struct adl_row_target *target, int y, struct adl_error *err);
+    /* All rows lie one after the other in memory from line(0) on, and may be written in any
+     * order before row() is called for them. */
+    bool whole;
+};
+
+/* What decoding takes, from the header. */
+struct adl_codec_needs {
+    int width, height; /* as stored */
+    int orientation;
+    size_t bytes; /* the most that is allocated besides the target's rows and the image */
+    bool whole;   /* the image is decoded as a whole, wherever its rows go: 3 more bytes a pixel,
+                     unless the target is whole itself */
+    double ns_per_pixel;
+};
+
 struct adl_codec {
     enum adl_image_type type;
     /* Returns whether the first bytes are those of the format. */
     bool (*matches)(const uint8_t *bytes, size_t length);
     /* Decodes bytes that match. In `options` every default has been filled in. Writes width,
-     * height and orientation of `info` as stored; the caller turns the image upright and
-     * swaps the sides. On failure the caller releases `image`. */
+     * height and orientation of `info` as stored; the target turns the image upright. */
     int (*decode)(const void *bytes, size_t length, const struct adl_decode_options *options,
-                  struct adl_image *image, struct adl_image_info *info, struct adl_error *err);
+                  struct adl_row_target *target, struct adl_image_info *info,
+                  struct adl_error *err);
+    /* Reads the header of bytes that match, and checks it as decode() does. */
+    int (*examine)(const void *bytes, size_t length, const struct adl_decode_options *options,
+                   struct adl_codec_needs *needs, struct adl_error *err);
 };
 
 extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp;
@@ -28,6 +56,10 @@ int adl_codec_check_sides(size_t width, size_t height, const struct adl_decode_o
 /* Fails with ADL_ERR_LIMIT if decoding needs more than options->max_memory_bytes. */
 int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *options,
                            struct adl_error *err) ADL_MUST_CHECK;
+
+/* Gives a target that is not whole the rows of an image that was decoded as a whole. */
+int adl_codec_put_rows(const struct adl_image *image, struct adl_row_target *target,
+                       struct adl_error *err) ADL_MUST_CHECK;
 
 /* Composites `count` RGBA pixels over white into RGB:
  * rgb = (rgba * alpha + 255 * (255 - alpha)) / 255, rounded. */

@@ -45,7 +45,14 @@ struct adl_decode_options {
      * compression would change (see tests/engine/image/test_image.c for the bound), and is not
      * shifted. */
     bool aligned;
+    /* Called about every ADL_DECODE_PAUSE_PIXELS while rows are decoded, by formats that are
+     * decoded row by row; it may wait. If it fails, decoding ends with its error. NULL: not called.
+     */
+    int (*pause)(void *context, struct adl_error *err);
+    void *pause_context;
 };
+
+#define ADL_DECODE_PAUSE_PIXELS 65536
 
 /* Properties of a decoded file. Width and height are those of the image as displayed: after
  * orientation, before any reduction. */

@@ -16,8 +16,10 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/size.h"
 #include "image/codec.h"
+#include "image/row_resize.h"
 
 static const struct adl_codec *const codecs[] = {
     &adl_codec_jpeg,
@@ -149,34 +151,148 @@ static int fail_unknown(const void *bytes, size_t length, struct adl_error *err)
     return adl_fail(err, ADL_ERR_UNSUPPORTED, "not a JPEG, PNG or WebP image");
 }
 
-int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                     struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+/* --- what the rows become -------------------------------------------------------- */
+
+/* Calls the caller's hook now and then; see struct adl_decode_options. */
+struct pauses {
+    const struct adl_decode_options *options;
+    size_t pixels; /* since the last call */
+};
+
+static int pause_after(struct pauses *pauses, int width, struct adl_error *err)
+{
+    pauses->pixels += (size_t)width;
+    if (pauses->pixels < ADL_DECODE_PAUSE_PIXELS || !pauses->options->pause)
+        return 0;
+    pauses->pixels = 0;
+    return pauses->options->pause(pauses->options->pause_context, err);
+}
+
+/* Keeps the whole image. */
+struct image_target {
+    struct adl_row_target target; /* first */
+    struct pauses pauses;
+    struct adl_image *image;
+};
+
+static int image_begin(struct adl_row_target *target, const struct adl_image_info *info, int width,
+                       int height, struct adl_error *err)
+{
+    struct image_target *t = (struct image_target *)target;
+
+    (void)info;
+    return adl_image_init(t->image, width, height, err);
+}
+
+static uint8_t *image_line(struct adl_row_target *target, int y)
+{
+    const struct image_target *t = (const struct image_target *)target;
+    return t->image->rgb + (size_t)y * (size_t)t->image->width * 3;
+}
+
+static int image_row(struct adl_row_target *target, int y, struct adl_error *err)
+{
+    struct image_target *t = (struct image_target *)target;
+
+    (void)y;
+    return pause_after(&t->pauses, t->image->width, err);
+}
+
+/* Turns and resizes the image as it comes. */
+struct sizes_target {
+    struct adl_row_target target; /* first */
+    struct pauses pauses;
+    const struct adl_image *sizes; /* their sides alone */
+    int count;
+    struct adl_row_resizer **resizers; /* [count] */
+    uint8_t *line;
+    int width;
+};
+
+static int sizes_begin(struct adl_row_target *target, const struct adl_image_info *info, int width,
+                       int height, struct adl_error *err)
+{
+    struct sizes_target *t = (struct sizes_target *)target;
+
+    t->width = width;
+    t->line = adl_malloc((size_t)width, 3);
+    if (!t->line)
+        return adl_fail_nomem(err, "a row of an image");
+    for (int i = 0; i < t->count; i++) {
+        t->resizers[i] = adl_row_resizer_create(width, height, info->orientation, t->sizes[i].width,
+                                                t->sizes[i].height, err);
+        if (!t->resizers[i])
+            return -1;
+    }
+    return 0;
+}
+
+static uint8_t *sizes_line(struct adl_row_target *target, int y)
+{
+    (void)y;
+    return ((const struct sizes_target *)target)->line;
+}
+
+static int sizes_row(struct adl_row_target *target, int y, struct adl_error *err)
+{
+    struct sizes_target *t = (struct sizes_target *)target;
+
+    (void)y;
+    for (int i = 0; i < t->count; i++)
+        adl_row_resizer_put(t->resizers[i], t->line);
+    return pause_after(&t->pauses, t->width, err);
+}
+
+/* --- decoding ---------------------------------------------------------------------- */
+
+static struct adl_decode_options with_defaults(const struct adl_decode_options *options)
 {
     struct adl_decode_options limits = options ? *options : (struct adl_decode_options){0};
-    const struct adl_codec *codec = find_codec(bytes, length);
-    struct adl_image_info found = {.orientation = 1};
-    int result = -1;
 
-    *image = (struct adl_image){0};
-    if (!codec)
-        return fail_unknown(bytes, length, err);
-    found.type = codec->type;
     if (!limits.max_pixels)
         limits.max_pixels = ADL_LIMIT_IMAGE_PIXELS;
     if (!limits.max_memory_bytes)
         limits.max_memory_bytes = ADL_LIMIT_DECODE_BYTES;
-    ADL_TRY(codec->decode(bytes, length, &limits, image, &found, err));
-    if (limits.ignore_orientation)
-        found.orientation = 1;
+    return limits;
+}
+
+/* Decodes to a target; the sides in `info` are then those of the image as displayed. */
+static int decode_to(struct adl_row_target *target, const void *bytes, size_t length,
+                     const struct adl_decode_options *limits, struct adl_image_info *info,
+                     struct adl_error *err)
+{
+    const struct adl_codec *codec = find_codec(bytes, length);
+
+    *info = (struct adl_image_info){.orientation = 1};
+    if (!codec)
+        return fail_unknown(bytes, length, err);
+    info->type = codec->type;
+    if (codec->decode(bytes, length, limits, target, info, err) < 0)
+        return -1;
+    if (info->orientation >= 5) {
+        int width = info->width;
+        info->width = info->height;
+        info->height = width;
+    }
+    return 0;
+}
+
+int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
+                     struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    const struct adl_decode_options limits = with_defaults(options);
+    struct image_target target = {.target = {image_begin, image_line, image_row, true},
+                                  .pauses = {.options = &limits},
+                                  .image = image};
+    struct adl_image_info found;
+    int result = -1;
+
+    *image = (struct adl_image){0};
+    ADL_TRY(decode_to(&target.target, bytes, length, &limits, &found, err));
     if (found.orientation > 1) {
         size_t copy = (size_t)image->width * (size_t)image->height * 3;
         ADL_TRY(adl_codec_check_memory(copy, &limits, err));
         ADL_TRY(image_turn(image, found.orientation, err));
-    }
-    if (found.orientation >= 5) {
-        int width = found.width;
-        found.width = found.height;
-        found.height = width;
     }
     if (info)
         *info = found;
@@ -185,4 +301,65 @@ out:
     if (result < 0)
         adl_image_release(image);
     return result;
+}
+
+int adl_image_decode_sizes(const void *bytes, size_t length,
+                           const struct adl_decode_options *options, struct adl_image *images,
+                           int count, struct adl_image_info *info, struct adl_error *err)
+{
+    const struct adl_decode_options limits = with_defaults(options);
+    struct sizes_target target = {.target = {sizes_begin, sizes_line, sizes_row, false},
+                                  .pauses = {.options = &limits},
+                                  .sizes = images,
+                                  .count = count};
+    struct adl_image_info found;
+    int result = -1;
+
+    target.resizers = adl_calloc((size_t)count, sizeof(struct adl_row_resizer *));
+    if (!target.resizers) {
+        adl_fail_nomem(err, "resizing an image");
+        goto out;
+    }
+    ADL_TRY(decode_to(&target.target, bytes, length, &limits, &found, err));
+    for (int i = 0; i < count; i++)
+        adl_row_resizer_take(target.resizers[i], &images[i]);
+    if (info)
+        *info = found;
+    result = 0;
+out:
+    for (int i = 0; target.resizers && i < count; i++)
+        adl_row_resizer_free(target.resizers[i]);
+    for (int i = 0; result < 0 && i < count; i++)
+        images[i] = (struct adl_image){0};
+    adl_free(target.resizers);
+    adl_free(target.line);
+    return result;
+}
+
+int adl_image_examine(const void *bytes, size_t length, const struct adl_decode_options *options,
+                      const struct adl_image *sizes, int count, struct adl_image_needs *needs,
+                      struct adl_error *err)
+{
+    const struct adl_decode_options limits = with_defaults(options);
+    const struct adl_codec *codec = find_codec(bytes, length);
+    struct adl_codec_needs header = {0};
+
+    *needs = (struct adl_image_needs){0};
+    if (!codec)
+        return fail_unknown(bytes, length, err);
+    if (codec->examine(bytes, length, &limits, &header, err) < 0)
+        return -1;
+    const size_t pixels = (size_t)header.width * (size_t)header.height;
+    const bool turned = header.orientation >= 5;
+    needs->width = turned ? header.height : header.width;
+    needs->height = turned ? header.width : header.height;
+    needs->image_bytes = 3 * pixels;
+    needs->whole_bytes = header.bytes + (header.orientation > 1 ? 6 : 3) * pixels;
+    needs->rows_bytes = header.bytes + 3 * (size_t)header.width + (header.whole ? 3 * pixels : 0);
+    for (int i = 0; i < count; i++)
+        needs->rows_bytes += adl_row_resizer_bytes(header.width, header.height, header.orientation,
+                                                   sizes[i].width, sizes[i].height);
+    /* Resizing takes about as long for each size. */
+    needs->ms = (double)pixels * (header.ns_per_pixel + 3.0 * count) * 1e-6;
+    return 0;
 }

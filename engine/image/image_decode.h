@@ -25,4 +25,30 @@ int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_o
                      struct adl_image *image, struct adl_image_info *info,
                      struct adl_error *err) ADL_MUST_CHECK;
 
+/* Decodes, and resizes the upright image to `count` sizes. In images[] the caller sets the sides;
+ * the pixels are owned by the caller after success, and on failure all images are zeroed. Gives the
+ * bytes of adl_image_decode() and adl_image_resize(), but the whole image is in memory only where
+ * the format forces it: WebP and interlaced PNG; a progressive JPEG has its coefficients in memory.
+ * Fails as those two do, or as options->pause() does. */
+int adl_image_decode_sizes(const void *bytes, size_t length,
+                           const struct adl_decode_options *options, struct adl_image *images,
+                           int count, struct adl_image_info *info,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* What decoding an image takes, from its header. The memory is an upper bound, except that
+ * libwebp's tables of prefix codes are not counted. */
+struct adl_image_needs {
+    int width, height;  /* as displayed */
+    size_t image_bytes; /* of the image itself */
+    size_t whole_bytes; /* while adl_image_decode() runs, with the image */
+    size_t rows_bytes;  /* while adl_image_decode_sizes() runs, with the images */
+    double ms;          /* a rough estimate of the processor time */
+};
+
+/* Reads the header and computes what decoding to `count` sizes takes; in sizes[] only the sides
+ * matter. Fails as decoding would, as far as the header shows it. */
+int adl_image_examine(const void *bytes, size_t length, const struct adl_decode_options *options,
+                      const struct adl_image *sizes, int count, struct adl_image_needs *needs,
+                      struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

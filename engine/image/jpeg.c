@@ -264,7 +264,8 @@ static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
 
 /* Decodes with the accurate integer DCT and interpolated chroma, as Pillow does by default: a
  * faster transform would change pixels. CMYK is converted here, since libjpeg cannot. */
-static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
+static void read_jpeg_pixels(struct reader *reader, struct adl_row_target *target,
+                             const struct adl_image_info *info)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     const bool cmyk = jpeg->num_components == 4;
@@ -274,38 +275,56 @@ static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
     jpeg->dct_method = JDCT_ISLOW;
     jpeg->do_fancy_upsampling = TRUE;
     jpeg_calc_output_dimensions(jpeg);
-    if (adl_image_init(image, (int)jpeg->output_width, (int)jpeg->output_height, reader->err) < 0)
+    if (target->begin(target, info, (int)jpeg->output_width, (int)jpeg->output_height,
+                      reader->err) < 0)
         give_up((j_common_ptr)jpeg);
     jpeg_start_decompress(jpeg);
     if (cmyk)
         inks =
             jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, (size_t)jpeg->output_width * 4);
     while (jpeg->output_scanline < jpeg->output_height) {
-        uint8_t *rgb = image->rgb + (size_t)jpeg->output_scanline * jpeg->output_width * 3;
+        const int y = (int)jpeg->output_scanline;
+        uint8_t *rgb = target->line(target, y);
         jpeg_read_scanlines(jpeg, cmyk ? &inks : &rgb, 1);
         if (cmyk)
-            cmyk_to_rgb(inks, image->width, rgb);
+            cmyk_to_rgb(inks, (int)jpeg->output_width, rgb);
+        if (target->row(target, y, reader->err) < 0)
+            give_up((j_common_ptr)jpeg);
     }
     jpeg_finish_decompress(jpeg);
 }
 
+static void read_jpeg_header(struct reader *reader, const void *bytes, size_t length)
+{
+    prepare(reader, bytes, length);
+    jpeg_read_header(&reader->jpeg, TRUE);
+    check_header(reader, length);
+}
+
 /* Makes all calls that may end in a longjmp; returns -1 after one. */
 static int decode_jpeg_or_jump(struct reader *reader, const void *bytes, size_t length,
-                               struct adl_image *image, struct adl_image_info *info)
+                               struct adl_row_target *target, struct adl_image_info *info)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
 
     if (setjmp(reader->failed))
         return -1;
-    prepare(reader, bytes, length);
-    jpeg_read_header(jpeg, TRUE);
-    check_header(reader, length);
+    read_jpeg_header(reader, bytes, length);
     info->width = (int)jpeg->image_width;
     info->height = (int)jpeg->image_height;
-    info->orientation = find_orientation(jpeg);
+    info->orientation = reader->options->ignore_orientation ? 1 : find_orientation(jpeg);
     choose_scale(jpeg, info->orientation, reader->options);
-    read_jpeg_pixels(reader, image);
+    read_jpeg_pixels(reader, target, info);
     return 0;
+}
+
+static void begin_reader(struct reader *reader)
+{
+    reader->jpeg.err = jpeg_std_error(&reader->errors);
+    reader->jpeg.client_data = reader;
+    reader->errors.error_exit = on_error;
+    reader->errors.emit_message = on_message;
+    reader->errors.output_message = print_nothing;
 }
 
 static bool is_jpeg(const uint8_t *bytes, size_t length)
@@ -314,18 +333,48 @@ static bool is_jpeg(const uint8_t *bytes, size_t length)
 }
 
 static int decode_jpeg(const void *bytes, size_t length, const struct adl_decode_options *options,
-                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+                       struct adl_row_target *target, struct adl_image_info *info,
+                       struct adl_error *err)
 {
     struct reader reader = {.err = err, .options = options};
 
-    reader.jpeg.err = jpeg_std_error(&reader.errors);
-    reader.jpeg.client_data = &reader;
-    reader.errors.error_exit = on_error;
-    reader.errors.emit_message = on_message;
-    reader.errors.output_message = print_nothing;
-    int result = decode_jpeg_or_jump(&reader, bytes, length, image, info);
+    begin_reader(&reader);
+    int result = decode_jpeg_or_jump(&reader, bytes, length, target, info);
     jpeg_destroy_decompress(&reader.jpeg);
     return result;
 }
 
-const struct adl_codec adl_codec_jpeg = {ADL_IMAGE_JPEG, is_jpeg, decode_jpeg};
+/* libjpeg's rows of each component, before and after upsampling, with the context rows of its
+ * interpolation: for each column, over all components; and its tables and buffers. */
+#define BYTES_PER_COLUMN 400
+#define FIXED_BYTES (512 * ADL_KIB)
+
+static int examine_jpeg_or_jump(struct reader *reader, const void *bytes, size_t length,
+                                struct adl_codec_needs *needs)
+{
+    const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+
+    if (setjmp(reader->failed))
+        return -1;
+    read_jpeg_header(reader, bytes, length);
+    needs->width = (int)jpeg->image_width;
+    needs->height = (int)jpeg->image_height;
+    needs->orientation = reader->options->ignore_orientation ? 1 : find_orientation(jpeg);
+    /* So far markers and, with several scans, the coefficients are counted. */
+    needs->bytes = reader->used_bytes + (size_t)jpeg->image_width * BYTES_PER_COLUMN + FIXED_BYTES;
+    needs->ns_per_pixel = jpeg->progressive_mode || jpeg->arith_code ? 40 : 12;
+    return 0;
+}
+
+static int examine_jpeg(const void *bytes, size_t length, const struct adl_decode_options *options,
+                        struct adl_codec_needs *needs, struct adl_error *err)
+{
+    struct reader reader = {.err = err, .options = options};
+
+    begin_reader(&reader);
+    int result = examine_jpeg_or_jump(&reader, bytes, length, needs);
+    jpeg_destroy_decompress(&reader.jpeg);
+    return result;
+}
+
+const struct adl_codec adl_codec_jpeg = {ADL_IMAGE_JPEG, is_jpeg, decode_jpeg, examine_jpeg};

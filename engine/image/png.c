@@ -6,6 +6,7 @@
 
 #include <spng.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -120,10 +121,10 @@ static int fail_code(int code, struct adl_error *err)
     }
 }
 
-/* The columns of each pass of Adam7 interlacing, and of an image without interlacing. */
+/* The columns of each pass of Adam7 interlacing. */
 static const struct {
     unsigned first, step;
-} columns[] = {{0, 8}, {4, 8}, {0, 4}, {2, 4}, {0, 2}, {1, 2}, {0, 1}}, whole = {0, 1};
+} columns[] = {{0, 8}, {4, 8}, {0, 4}, {2, 4}, {0, 2}, {1, 2}, {0, 1}};
 
 /* Channels as stored: a palette index is one. */
 static size_t channels_of(const struct spng_ihdr *ihdr)
@@ -136,25 +137,57 @@ static size_t channels_of(const struct spng_ihdr *ihdr)
     }
 }
 
-/* Returns whether there is a complete IEND chunk; libspng does not read its checksum. */
-static bool is_complete(const uint8_t *bytes, size_t length)
+static size_t big_endian_32(const uint8_t *p)
 {
+    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | (size_t)p[3];
+}
+
+/* What a walk over the chunks finds. */
+struct chunks {
+    bool complete;   /* there is a whole IEND chunk, whose checksum libspng does not read */
+    int orientation; /* of the first eXIf chunk; 1: none, or its checksum is wrong, and then
+                        libspng skips it too */
+};
+
+/* The orientation is needed before the first row, and EXIF may come after the last one. */
+static struct chunks walk_chunks(const uint8_t *bytes, size_t length)
+{
+    struct chunks found = {.orientation = 1};
+    bool exif = false;
+
     for (size_t offset = 8; length - offset >= 12;) {
         const uint8_t *p = bytes + offset;
-        size_t size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | (size_t)p[3];
+        size_t size = big_endian_32(p);
         if (size > length - offset - 12)
-            return false;
-        if (memcmp(p + 4, "IEND", 4) == 0)
-            return true;
+            break;
+        if (memcmp(p + 4, "IEND", 4) == 0) {
+            found.complete = true;
+            break;
+        }
+        if (!exif && memcmp(p + 4, "eXIf", 4) == 0 &&
+            crc32(0, p + 4, (uInt)(size + 4)) == big_endian_32(p + 8 + size)) {
+            exif = true;
+            found.orientation = adl_exif_orientation(p + 8, size);
+        }
         offset += 12 + size;
     }
-    return false;
+    return found;
+}
+
+/* Writes the pixels of a decoded row, `count` of them, to their columns of a row of the image. */
+static void spread(const uint8_t *rgb, size_t count, size_t step, uint8_t *out)
+{
+    for (size_t i = 0; i < count; i++)
+        memcpy(out + i * step * 3, rgb + i * 3, 3);
 }
 
 /* Decodes row by row, so that an image with alpha needs no second copy in memory: a row is
- * composited over white and, if interlaced, spread over its columns. */
+ * composited over white. The rows of an interlaced image come several times, each with some of its
+ * columns, so they are collected in `whole`, which is the target's memory if that takes the image
+ * whole. */
 static int read_png_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alpha, uint8_t *line,
-                           uint8_t *rgb_line, struct adl_image *image, struct adl_error *err)
+                           struct adl_image *whole, struct adl_row_target *target,
+                           struct adl_error *err)
 {
     const size_t line_bytes = (size_t)ihdr->width * (alpha ? 4 : 3);
     const int format = alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8;
@@ -168,38 +201,47 @@ static int read_png_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alp
         code = spng_get_row_info(ctx, &row);
         if (code)
             return fail_code(code, err);
-        code = spng_decode_scanline(ctx, line, line_bytes);
+        const int y = (int)row.row_num;
+        uint8_t *out = whole->rgb ? NULL : target->line(target, y);
+        /* Without alpha and interlacing, a row is decoded to where it belongs. */
+        uint8_t *raw = alpha || !out ? line : out;
+        code = spng_decode_scanline(ctx, raw, line_bytes);
         if (code && code != SPNG_EOI)
             return fail_code(code, err);
 
-        const unsigned first = ihdr->interlace_method ? columns[row.pass].first : whole.first;
-        const unsigned step = ihdr->interlace_method ? columns[row.pass].step : whole.step;
+        const unsigned first = whole->rgb ? columns[row.pass].first : 0;
+        const unsigned step = whole->rgb ? columns[row.pass].step : 1;
         const size_t count = (ihdr->width - first + step - 1) / step;
-        uint8_t *out = image->rgb + ((size_t)row.row_num * ihdr->width + first) * 3;
         if (alpha)
-            adl_codec_over_white(line, count, rgb_line);
-        for (size_t i = 0; i < count && step > 1; i++)
-            memcpy(out + i * step * 3, rgb_line + i * 3, 3);
-        if (step == 1)
-            memcpy(out, rgb_line, count * 3);
+            adl_codec_over_white(line, count, out ? out : line);
+        if (whole->rgb)
+            spread(line, count, step, whole->rgb + ((size_t)y * ihdr->width + first) * 3);
+        else if (target->row(target, y, err) < 0)
+            return -1;
     } while (code != SPNG_EOI);
     return 0;
 }
 
-/* Checks the limits, and that the file can be complete, from the header alone. */
-static int check_header(const struct spng_ihdr *ihdr, size_t length,
-                        const struct adl_decode_options *options, struct adl_error *err)
+/* Fails unless the limits hold and the file can be complete, from the header alone. */
+static int check_sides(const struct spng_ihdr *ihdr, size_t length,
+                       const struct adl_decode_options *options, struct adl_error *err)
 {
     if (adl_codec_check_sides(ihdr->width, ihdr->height, options, err) < 0)
         return -1;
     const size_t bits = (size_t)ihdr->width * ihdr->height * channels_of(ihdr) * ihdr->bit_depth;
-    if (bits / 8 / MAX_RATIO > length)
-        return fail_code(SPNG_IO_EOF, err);
-    /* The two rows that decode_png() allocates. */
-    const size_t rows = (size_t)ihdr->width * (4 + 3);
-    if (adl_codec_check_memory(rows, options, err) < 0)
+    return bits / 8 / MAX_RATIO > length ? fail_code(SPNG_IO_EOF, err) : 0;
+}
+
+static int check_header(const struct spng_ihdr *ihdr, size_t length,
+                        const struct adl_decode_options *options, struct adl_error *err)
+{
+    if (check_sides(ihdr, length, options, err) < 0)
         return -1;
-    heap.limit_bytes -= ADL_MIN(rows, heap.limit_bytes);
+    /* The row that decode_png() allocates. */
+    const size_t row = (size_t)ihdr->width * 4;
+    if (adl_codec_check_memory(row, options, err) < 0)
+        return -1;
+    heap.limit_bytes -= ADL_MIN(row, heap.limit_bytes);
     return 0;
 }
 
@@ -208,72 +250,123 @@ static bool is_png(const uint8_t *bytes, size_t length)
     return length >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
 }
 
-static int decode_png(const void *bytes, size_t length, const struct adl_decode_options *options,
-                      struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+/* Sets the limits, and reads the header and whether there is transparency. */
+static int open_png(spng_ctx *ctx, const void *bytes, size_t length,
+                    const struct adl_decode_options *options, struct spng_ihdr *ihdr, bool *alpha,
+                    struct adl_error *err)
 {
     const size_t chunk_bytes = ADL_MIN(options->max_memory_bytes / 4, ADL_LIMIT_PNG_CHUNK_BYTES);
-    uint8_t *line = NULL, *rgb_line = NULL;
-    struct spng_ihdr ihdr;
     struct spng_trns trns;
+
+    /* Limits first, so that they hold for everything that libspng reads. A damaged chunk that
+     * pixels do not need is skipped, as libpng does by default. */
+    int code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);
+    code = code ? code : spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE);
+    code = code ? code : spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes);
+    code = code ? code : spng_set_png_buffer(ctx, bytes, length);
+    code = code ? code : spng_get_ihdr(ctx, ihdr);
+    if (code)
+        return fail_code(code, err);
+    if (check_header(ihdr, length, options, err) < 0)
+        return -1;
+    /* A tRNS chunk makes pixels of a colour type without alpha transparent. */
+    code = spng_get_trns(ctx, &trns);
+    if (code && code != SPNG_ECHUNKAVAIL)
+        return fail_code(code, err);
+    *alpha = !options->ignore_alpha &&
+             (code == 0 || ihdr->color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
+              ihdr->color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA);
+    return 0;
+}
+
+static int decode_png(const void *bytes, size_t length, const struct adl_decode_options *options,
+                      struct adl_row_target *target, struct adl_image_info *info,
+                      struct adl_error *err)
+{
+    const struct chunks chunks = walk_chunks(bytes, length);
+    struct adl_image whole = {0};
+    uint8_t *line = NULL;
+    struct spng_ihdr ihdr;
     struct spng_exif exif;
+    bool alpha = false;
     int result = -1, code;
 
-    /* Limits first, so that they hold for everything that libspng reads. */
     heap_reset(options->max_memory_bytes);
-    if (!is_complete(bytes, length))
+    if (!chunks.complete)
         return fail_code(SPNG_IO_EOF, err);
     spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
     if (!ctx)
         return fail_code(SPNG_EMEM, err);
-    /* A damaged chunk that pixels do not need is skipped, as libpng does by default. */
-    code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);
-    code = code ? code : spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE);
-    code = code ? code : spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes);
-    code = code ? code : spng_set_png_buffer(ctx, bytes, length);
-    code = code ? code : spng_get_ihdr(ctx, &ihdr);
-    if (code) {
-        fail_code(code, err);
-        goto out;
-    }
-    ADL_TRY(check_header(&ihdr, length, options, err));
-    /* A tRNS chunk makes pixels of a colour type without alpha transparent. */
-    code = spng_get_trns(ctx, &trns);
-    if (code && code != SPNG_ECHUNKAVAIL) {
-        fail_code(code, err);
-        goto out;
-    }
-    const bool alpha = !options->ignore_alpha &&
-                       (code == 0 || ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
-                        ihdr.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA);
-
-    ADL_TRY(adl_image_init(image, (int)ihdr.width, (int)ihdr.height, err));
-    line = adl_malloc(ihdr.width, alpha ? 4 : 3);
-    rgb_line = alpha ? adl_malloc(ihdr.width, 3) : line;
-    if (!line || !rgb_line) {
+    ADL_TRY(open_png(ctx, bytes, length, options, &ihdr, &alpha, err));
+    info->width = (int)ihdr.width;
+    info->height = (int)ihdr.height;
+    info->orientation = options->ignore_orientation ? 1 : chunks.orientation;
+    ADL_TRY(target->begin(target, info, info->width, info->height, err));
+    if (ihdr.interlace_method && !target->whole)
+        ADL_TRY(adl_image_init(&whole, info->width, info->height, err));
+    else if (ihdr.interlace_method)
+        whole = (struct adl_image){info->width, info->height, target->line(target, 0)};
+    line = adl_malloc(ihdr.width, 4);
+    if (!line) {
         adl_fail_nomem(err, "a row of a PNG image");
         goto out;
     }
-    ADL_TRY(read_png_pixels(ctx, &ihdr, alpha, line, rgb_line, image, err));
-    /* What follows the pixels may be damaged too, and EXIF may be among it. */
+    ADL_TRY(read_png_pixels(ctx, &ihdr, alpha, line, &whole, target, err));
+    if (whole.rgb && !target->whole)
+        ADL_TRY(adl_codec_put_rows(&whole, target, err));
+    /* What follows the pixels may be damaged too. */
     code = spng_decode_chunks(ctx);
     if (code) {
         fail_code(code, err);
         goto out;
     }
-    info->width = image->width;
-    info->height = image->height;
-    if (spng_get_exif(ctx, &exif) == 0)
-        info->orientation = adl_exif_orientation(exif.data, exif.length);
+    code = spng_get_exif(ctx, &exif);
+    if ((code ? 1 : adl_exif_orientation(exif.data, exif.length)) != chunks.orientation) {
+        adl_fail(err, ADL_ERR_FORMAT, "the PNG image is corrupt: its EXIF data are damaged");
+        goto out;
+    }
     result = 0;
 out:
-    if (rgb_line != line)
-        adl_free(rgb_line);
+    if (!target->whole)
+        adl_image_release(&whole);
     adl_free(line);
     spng_ctx_free(ctx);
     return result;
 }
 
-const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png};
+/* Rows of libspng, filtered and unfiltered, of up to 8 bytes a pixel, and as RGBA; zlib's window
+ * and the buffers of both. */
+#define BYTES_PER_COLUMN 32
+#define FIXED_BYTES (256 * ADL_KIB)
+/* Metadata that is kept while decoding, such as a colour profile. */
+#define METADATA_BYTES (4 * ADL_MIB)
+
+static int examine_png(const void *bytes, size_t length, const struct adl_decode_options *options,
+                       struct adl_codec_needs *needs, struct adl_error *err)
+{
+    const uint8_t *p = bytes;
+    struct spng_ihdr ihdr;
+
+    if (length < 33 || memcmp(p + 12, "IHDR", 4) != 0)
+        return fail_code(SPNG_IO_EOF, err);
+    ihdr.width = (uint32_t)big_endian_32(p + 16);
+    ihdr.height = (uint32_t)big_endian_32(p + 20);
+    ihdr.bit_depth = p[24];
+    ihdr.color_type = p[25];
+    ihdr.interlace_method = p[28];
+    if (check_sides(&ihdr, length, options, err) < 0)
+        return -1;
+    needs->width = (int)ihdr.width;
+    needs->height = (int)ihdr.height;
+    needs->orientation = options->ignore_orientation ? 1 : walk_chunks(bytes, length).orientation;
+    needs->whole = ihdr.interlace_method != 0;
+    needs->bytes = (size_t)ihdr.width * BYTES_PER_COLUMN + FIXED_BYTES +
+                   ADL_MIN(1000 * length, METADATA_BYTES);
+    needs->ns_per_pixel = 12;
+    return 0;
+}
+
+const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png, examine_png};
 
 /* Encodes 8-bit pixels without alpha into a block of our own: libspng's buffer comes from
  * heap_take() and has a header in front. */

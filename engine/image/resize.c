@@ -1,262 +1,35 @@
-/* Pillow's Image.resize(BILINEAR), to the byte: the networks of the reference implementation
- * were trained on images that Pillow resized, and get exactly the same input here.
- *
- * Along a side that goes from `in` to `out` pixels, with scale = in / out and support =
- * max(scale, 1), output pixel i has its centre at c = (i + 0.5) * scale, and input pixel k
- * has the weight
- *
- *     w(k) = max(0, 1 - |k + 0.5 - c| / support),
- *
- * divided by the sum of the weights. So enlarging interpolates between two pixels, and
- * shrinking averages over 2 * scale of them: unlike OpenCV's or a GPU's bilinear sampling, no
- * input pixel is skipped. A horizontal pass over every row comes first, then a vertical one;
- * either is left out if that side keeps its size.
- *
- * Weights are rounded to fixed point with 22 fractional bits, and each pass rounds its sums
- * to bytes. The sums are exact integers, so their order does not matter and the vector loops
- * may add up several taps at a time. */
+/* Resizes an image whose pixels are all in memory; the formula is in resize_filter.c. */
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/size.h"
 #include "image/image.h"
+#include "image/resize_filter.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
-/* Fractional bits of a weight: 32 bits less the 8 of a pixel, less 2 for headroom. */
-#define WEIGHT_BITS 22
-#define HALF (1 << (WEIGHT_BITS - 1))
-
-/* SSE2 multiplies 16-bit integers only (pmaddwd), and a weight of up to 2^22 is wider. It is
- * kept as high * 2^11 + low, where both fit into 16 bits, and the sums with the high and the
- * low parts are joined at the end. They cannot overflow 32 bits: the weights of an output
- * pixel add up to 2^22 except for rounding, so 255 times their sum is below 2^31. */
-#define LOW_BITS 11
-
-/* The taps of an output pixel are padded with zero weights to whole vectors of this many. */
-#define LANES 8
-
-/* The weights of every output pixel along one side. */
-struct filter {
-    int size;
-    int taps_padded; /* stride of the weights, a multiple of LANES */
-    int *first;      /* [size] first input pixel of each output pixel */
-    int *taps;       /* [size] number of input pixels */
-    int16_t *high;   /* [size][taps_padded] upper bits of the weights */
-    int16_t *low;    /* [size][taps_padded] lower 11 bits */
-    void *block;     /* all of them; owned */
-};
-
-static void resize_filter_release(struct filter *filter)
+/* Does the horizontal pass; `planes` is scratch. */
+static void resize_rows(const struct adl_image *image, const struct adl_resize_filter *filter,
+                        int16_t *planes, uint8_t *out)
 {
-    adl_free(filter->block);
+    const size_t width = (size_t)image->width, size = (size_t)filter->size;
+
+    for (size_t y = 0; y < (size_t)image->height; y++)
+        adl_resize_row(image->rgb + y * width * 3, filter, planes, out + y * size * 3);
 }
 
-/* Computes the weights of output pixel i, whose centre is at `centre` in input pixels. The
- * rounding of each step is Pillow's; `weights` is scratch. */
-static void resize_weigh(struct filter *filter, int i, int in_size, double centre, double support,
-                         double *weights)
+/* Does the vertical pass. */
+static void resize_columns(const uint8_t *in, size_t row_bytes,
+                           const struct adl_resize_filter *filter, uint8_t *out)
 {
-    int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
-    double sum = 0;
-
-    first = ADL_MAX(first, 0);
-    end = ADL_MIN(end, in_size);
-    for (int k = 0; k < end - first; k++) {
-        double distance = fabs((k + first - centre + 0.5) * (1.0 / support));
-        weights[k] = distance < 1.0 ? 1.0 - distance : 0.0;
-        sum += weights[k];
-    }
-    filter->first[i] = first;
-    filter->taps[i] = end - first;
-    for (int k = 0; k < end - first; k++) {
-        double weight = sum != 0 ? weights[k] / sum : weights[k];
-        int fixed = (int)(0.5 + weight * (1 << WEIGHT_BITS));
-        size_t index = (size_t)i * (size_t)filter->taps_padded + (size_t)k;
-        filter->high[index] = (int16_t)(fixed >> LOW_BITS);
-        filter->low[index] = (int16_t)(fixed & ((1 << LOW_BITS) - 1));
-    }
-}
-
-static int resize_filter_init(struct filter *filter, int in_size, int size, struct adl_error *err)
-{
-    const double scale = (double)in_size / size;
-    const double support = ADL_MAX(scale, 1.0);
-    const size_t taps = 2 * (size_t)ceil(support) + 1;
-    const size_t padded = (taps + LANES - 1) / LANES * LANES;
-    size_t weights, bytes;
-
-    *filter = (struct filter){.size = size, .taps_padded = (int)padded};
-    if (adl_size_mul((size_t)size, padded, &weights) < 0 ||
-        adl_size_mul(weights, 2 * sizeof(int16_t), &bytes) < 0 ||
-        adl_size_add(bytes, (size_t)size * 2 * sizeof(int) + padded * sizeof(double), &bytes) < 0)
-        return adl_fail_nomem(err, "resizing an image");
-    filter->block = adl_calloc(bytes, 1);
-    if (!filter->block)
-        return adl_fail_nomem(err, "resizing an image");
-    double *scratch = filter->block;
-    filter->high = (int16_t *)(scratch + padded);
-    filter->low = filter->high + weights;
-    filter->first = (int *)(filter->low + weights);
-    filter->taps = filter->first + size;
-    for (int i = 0; i < size; i++)
-        resize_weigh(filter, i, in_size, (i + 0.5) * scale, support, scratch);
-    return 0;
-}
-
-/* Rounds the joined sums. They are never negative, but rounded weights may overshoot 255 by a
- * little. */
-static uint8_t resize_to_byte(int high, int low)
-{
-    int value = ((high << LOW_BITS) + low + HALF) >> WEIGHT_BITS;
-    return (uint8_t)ADL_MIN(value, 255);
-}
-
-#ifdef __SSE2__
-
-/* Returns four partial sums of one colour plane. None exceeds the whole sum, so none
- * overflows. */
-static __m128i resize_dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low,
-                                int taps)
-{
-    __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
-    for (int k = 0; k < taps; k += LANES) {
-        __m128i p = _mm_loadu_si128((const __m128i *)(pixels + k));
-        __m128i h = _mm_loadu_si128((const __m128i *)(high + k));
-        __m128i l = _mm_loadu_si128((const __m128i *)(low + k));
-        sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(p, h));
-        sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(p, l));
-    }
-    return _mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low);
-}
-
-static __m128i resize_rounded(__m128i sums)
-{
-    return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
-}
-
-/* Computes one output pixel from the three colour planes of a row. Transposing the partial
- * sums of the three colours turns the horizontal additions into vertical ones. */
-static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                       int taps, uint8_t *out)
-{
-    __m128i r = resize_dot_lanes(planes, high, low, taps);
-    __m128i g = resize_dot_lanes(planes + plane, high, low, taps);
-    __m128i b = resize_dot_lanes(planes + 2 * plane, high, low, taps);
-    __m128i rg = _mm_add_epi32(_mm_unpacklo_epi32(r, g), _mm_unpackhi_epi32(r, g));
-    __m128i bb = _mm_add_epi32(_mm_unpacklo_epi32(b, b), _mm_unpackhi_epi32(b, b));
-    __m128i sums = _mm_add_epi32(_mm_unpacklo_epi64(rg, bb), _mm_unpackhi_epi64(rg, bb));
-    __m128i words = _mm_packs_epi32(resize_rounded(sums), resize_rounded(sums));
-    int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    memcpy(out, &bytes, 3);
-}
-
-/* Computes eight neighbouring bytes of an output row, from two input rows at a time: their
- * bytes are interleaved, so that one pmaddwd multiplies both by their weights and adds the
- * products. */
-static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high,
-                           const int16_t *low, int taps, uint8_t *out)
-{
-    const __m128i zero = _mm_setzero_si128();
-    __m128i high0 = zero, high1 = zero, low0 = zero, low1 = zero;
-
-    for (int k = 0; k < taps; k += 2, in += 2 * stride) {
-        const uint8_t *second = k + 1 < taps ? in + stride : in;
-        int h, l;
-        memcpy(&h, high + k, sizeof h);
-        memcpy(&l, low + k, sizeof l);
-        __m128i pair_high = _mm_set1_epi32(h), pair_low = _mm_set1_epi32(l);
-        __m128i both = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)in),
-                                         _mm_loadl_epi64((const __m128i *)second));
-        __m128i p0 = _mm_unpacklo_epi8(both, zero), p1 = _mm_unpackhi_epi8(both, zero);
-        high0 = _mm_add_epi32(high0, _mm_madd_epi16(p0, pair_high));
-        high1 = _mm_add_epi32(high1, _mm_madd_epi16(p1, pair_high));
-        low0 = _mm_add_epi32(low0, _mm_madd_epi16(p0, pair_low));
-        low1 = _mm_add_epi32(low1, _mm_madd_epi16(p1, pair_low));
-    }
-    __m128i words =
-        _mm_packs_epi32(resize_rounded(_mm_add_epi32(_mm_slli_epi32(high0, LOW_BITS), low0)),
-                        resize_rounded(_mm_add_epi32(_mm_slli_epi32(high1, LOW_BITS), low1)));
-    _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));
-}
-
-#else
-
-static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                       int taps, uint8_t *out)
-{
-    for (int c = 0; c < 3; c++, planes += plane) {
-        int sum_high = 0, sum_low = 0;
-        for (int k = 0; k < taps; k++) {
-            sum_high += planes[k] * high[k];
-            sum_low += planes[k] * low[k];
-        }
-        out[c] = resize_to_byte(sum_high, sum_low);
-    }
-}
-
-#endif
-
-static void resize_column(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
-                          int taps, uint8_t *out)
-{
-    int sum_high = 0, sum_low = 0;
-    for (int k = 0; k < taps; k++, in += stride) {
-        sum_high += *in * high[k];
-        sum_low += *in * low[k];
-    }
-    *out = resize_to_byte(sum_high, sum_low);
-}
-
-/* Does the horizontal pass: resizes the rows of `image` to filter->size pixels. Each row is
- * first split into colour planes, so that neighbouring taps lie side by side; `planes` has
- * space for the three planes of one row, with LANES of padding each. */
-static void resize_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
-                        uint8_t *out)
-{
-    const size_t width = (size_t)image->width, plane = width + LANES;
-    const uint8_t *rgb = image->rgb;
-
-    for (int y = 0; y < image->height; y++) {
-        for (size_t x = 0; x < width; x++, rgb += 3) {
-            planes[x] = rgb[0];
-            planes[plane + x] = rgb[1];
-            planes[2 * plane + x] = rgb[2];
-        }
-        for (int i = 0; i < filter->size; i++, out += 3) {
-            const size_t start = (size_t)i * (size_t)filter->taps_padded;
-            resize_dot(planes + filter->first[i], plane, filter->high + start, filter->low + start,
-                       filter->taps[i], out);
-        }
-    }
-}
-
-/* Does the vertical pass. Colours need no splitting, as taps are whole rows apart. */
-static void resize_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
-                           uint8_t *out)
-{
-    for (int i = 0; i < filter->size; i++, out += row_bytes) {
-        const size_t start = (size_t)i * (size_t)filter->taps_padded;
-        const int16_t *high = filter->high + start, *low = filter->low + start;
-        const uint8_t *first = in + (size_t)filter->first[i] * row_bytes;
-        size_t x = 0;
-#ifdef __SSE2__
-        for (; x + 8 <= row_bytes; x += 8)
-            resize_column8(first + x, row_bytes, high, low, filter->taps[i], out + x);
-#endif
-        for (; x < row_bytes; x++)
-            resize_column(first + x, row_bytes, high, low, filter->taps[i], out + x);
-    }
+    for (int i = 0; i < filter->size; i++)
+        adl_resize_column(in + (size_t)filter->first[i] * row_bytes, row_bytes, filter, i,
+                          out + (size_t)i * row_bytes);
 }
 
 int adl_image_resize(const struct adl_image *image, int width, int height, struct adl_image *out,
                      struct adl_error *err)
 {
-    struct filter across = {0}, down = {0};
+    struct adl_resize_filter across = {0}, down = {0};
     struct adl_image narrow = {0};
     int16_t *planes = NULL;
     int result = -1;
@@ -267,25 +40,25 @@ int adl_image_resize(const struct adl_image *image, int width, int height, struc
         return 0;
     }
     if (width != image->width) {
-        planes = adl_calloc((size_t)image->width + LANES, 3 * sizeof *planes);
+        planes = adl_calloc(adl_resize_planes(image->width), sizeof *planes);
         if (!planes) {
             adl_fail_nomem(err, "resizing an image");
             goto out;
         }
-        ADL_TRY(resize_filter_init(&across, image->width, width, err));
+        ADL_TRY(adl_resize_filter_init(&across, image->width, width, err));
         if (height != image->height)
             ADL_TRY(adl_image_init(&narrow, width, image->height, err));
         resize_rows(image, &across, planes, narrow.rgb ? narrow.rgb : out->rgb);
     }
     if (height != image->height) {
-        ADL_TRY(resize_filter_init(&down, image->height, height, err));
+        ADL_TRY(adl_resize_filter_init(&down, image->height, height, err));
         resize_columns(narrow.rgb ? narrow.rgb : image->rgb, (size_t)width * 3, &down, out->rgb);
     }
     result = 0;
 out:
     adl_image_release(&narrow);
-    resize_filter_release(&across);
-    resize_filter_release(&down);
+    adl_resize_filter_release(&across);
+    adl_resize_filter_release(&down);
     adl_free(planes);
     if (result < 0)
         adl_image_release(out);

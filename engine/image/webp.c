@@ -91,7 +91,7 @@ static bool is_webp(const uint8_t *bytes, size_t length)
     return length >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0;
 }
 
-/* Decodes a still image, with or without the header of the file. */
+/* Decodes a still image, with or without the header of the file, into an image of its sides. */
 static int decode_still(const void *bytes, size_t length, const struct adl_decode_options *options,
                         struct adl_image *image, struct adl_error *err)
 {
@@ -107,9 +107,9 @@ static int decode_still(const void *bytes, size_t length, const struct adl_decod
         return fail_status(status, err);
     if (features->width < 1 || features->height < 1 || features->has_animation)
         return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
-    ADL_TRY(adl_codec_check_sides((size_t)features->width, (size_t)features->height, options, err));
+    if (features->width != image->width || features->height != image->height)
+        return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
     ADL_TRY(adl_codec_check_memory(memory_needed(features), options, err));
-    ADL_TRY(adl_image_init(image, features->width, features->height, err));
 
     const size_t pixels = (size_t)image->width * (size_t)image->height;
     const int channels = features->has_alpha ? 4 : 3;
@@ -140,8 +140,8 @@ out:
     return result;
 }
 
-/* Makes a white canvas and puts the first frame of the animation on it. */
-static int decode_first_frame(const uint8_t *bytes, size_t length, int width, int height,
+/* Makes the image a white canvas and puts the first frame of the animation on it. */
+static int decode_first_frame(const uint8_t *bytes, size_t length,
                               const struct adl_decode_options *options, struct adl_image *image,
                               struct adl_error *err)
 {
@@ -154,49 +154,93 @@ static int decode_first_frame(const uint8_t *bytes, size_t length, int width, in
         return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
     const size_t x = 2 * little_endian_24(frame), y = 2 * little_endian_24(frame + 3);
     const size_t w = little_endian_24(frame + 6) + 1, h = little_endian_24(frame + 9) + 1;
-    if (width < 1 || height < 1 || x + w > (size_t)width || y + h > (size_t)height)
+    const size_t width = (size_t)image->width;
+    if (x + w > width || y + h > (size_t)image->height)
         return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
-    ADL_TRY(adl_codec_check_sides((size_t)width, (size_t)height, options, err));
     /* The frame's pixels come on top of what decoding it needs. */
     struct adl_decode_options rest = *options;
     ADL_TRY(adl_codec_check_memory(w * h * 3, options, err));
     rest.max_memory_bytes -= w * h * 3;
+    ADL_TRY(adl_image_init(&still, (int)w, (int)h, err));
     ADL_TRY(
         decode_still(frame + FRAME_HEADER_BYTES, size - FRAME_HEADER_BYTES, &rest, &still, err));
-    if ((size_t)still.width != w || (size_t)still.height != h) {
-        fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
-        goto out;
-    }
-    ADL_TRY(adl_image_init(image, width, height, err));
-    memset(image->rgb, 255, (size_t)width * (size_t)height * 3);
+    memset(image->rgb, 255, width * (size_t)image->height * 3);
     for (size_t row = 0; row < h; row++)
-        memcpy(image->rgb + ((y + row) * (size_t)width + x) * 3, still.rgb + row * w * 3, w * 3);
+        memcpy(image->rgb + ((y + row) * width + x) * 3, still.rgb + row * w * 3, w * 3);
     result = 0;
 out:
     adl_image_release(&still);
     return result;
 }
 
+/* Checks what libwebp would not notice: that metadata after the pixels were cut off. */
+static int read_features(const uint8_t *bytes, size_t length, WebPBitstreamFeatures *features,
+                         struct adl_error *err)
+{
+    if (little_endian_32(bytes + 4) > length - 8)
+        return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
+    VP8StatusCode status = WebPGetFeatures(bytes, length, features);
+    return status == VP8_STATUS_OK ? 0 : fail_status(status, err);
+}
+
+/* libwebp hands out no rows, so the image is decoded as a whole, into the target's memory if that
+ * takes it whole. */
 static int decode_webp(const void *bytes, size_t length, const struct adl_decode_options *options,
-                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+                       struct adl_row_target *target, struct adl_image_info *info,
+                       struct adl_error *err)
 {
     WebPBitstreamFeatures features;
+    struct adl_image image = {0};
+    int result = -1;
 
-    /* libwebp would not notice if metadata after the pixels were cut off. */
-    if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
-        return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
-    VP8StatusCode status = WebPGetFeatures(bytes, length, &features);
-    if (status != VP8_STATUS_OK)
-        return fail_status(status, err);
-    int result = features.has_animation ? decode_first_frame(bytes, length, features.width,
-                                                             features.height, options, image, err)
-                                        : decode_still(bytes, length, options, image, err);
-    if (result < 0)
+    if (read_features(bytes, length, &features, err) < 0)
         return -1;
-    info->width = image->width;
-    info->height = image->height;
-    info->orientation = find_orientation(bytes, length);
+    info->width = features.width;
+    info->height = features.height;
+    info->orientation = options->ignore_orientation ? 1 : find_orientation(bytes, length);
+    if (features.width < 1 || features.height < 1)
+        return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
+    ADL_TRY(adl_codec_check_sides((size_t)features.width, (size_t)features.height, options, err));
+    if (!features.has_animation)
+        ADL_TRY(adl_codec_check_memory(memory_needed(&features), options, err));
+    if (target->whole) {
+        ADL_TRY(target->begin(target, info, features.width, features.height, err));
+        image = (struct adl_image){features.width, features.height, target->line(target, 0)};
+    } else {
+        ADL_TRY(adl_image_init(&image, features.width, features.height, err));
+    }
+    ADL_TRY(features.has_animation ? decode_first_frame(bytes, length, options, &image, err)
+                                   : decode_still(bytes, length, options, &image, err));
+    if (!target->whole) {
+        ADL_TRY(target->begin(target, info, features.width, features.height, err));
+        ADL_TRY(adl_codec_put_rows(&image, target, err));
+    }
+    result = 0;
+out:
+    if (!target->whole)
+        adl_image_release(&image);
+    return result;
+}
+
+static int examine_webp(const void *bytes, size_t length, const struct adl_decode_options *options,
+                        struct adl_codec_needs *needs, struct adl_error *err)
+{
+    WebPBitstreamFeatures features;
+    const size_t pixels_bytes = 3;
+
+    if (read_features(bytes, length, &features, err) < 0)
+        return -1;
+    if (adl_codec_check_sides((size_t)features.width, (size_t)features.height, options, err) < 0)
+        return -1;
+    needs->width = features.width;
+    needs->height = features.height;
+    needs->orientation = options->ignore_orientation ? 1 : find_orientation(bytes, length);
+    needs->whole = true;
+    needs->bytes = memory_needed(&features);
+    if (features.has_animation) /* of the first frame, which is at most the canvas */
+        needs->bytes += (pixels_bytes + 4 + 4) * (size_t)features.width * (size_t)features.height;
+    needs->ns_per_pixel = 15;
     return 0;
 }
 
-const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp};
+const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp, examine_webp};

@@ -9,9 +9,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/image_file.h"
+#include "image/image_decode.h"
+#include "io/file.h"
 #include "wsol/cam.h"
 
 void adl_predict_input_drop(struct adl_predict_input *input)
@@ -31,7 +33,9 @@ static struct adl_decode_options decode_options(const struct adl_predict_decode 
                                                 const struct adl_view_sizes *sizes)
 {
     struct adl_decode_options options = {.max_pixels = how->max_pixels,
-                                         .max_memory_bytes = how->max_memory_bytes};
+                                         .max_memory_bytes = how->max_memory_bytes,
+                                         .pause = how->pause,
+                                         .pause_context = how->pause_context};
 
     for (int i = 0; how->reduced && !how->keep_image && i < sizes->count; i++) {
         options.target_width = ADL_MAX(options.target_width, sizes->items[i].w);
@@ -40,16 +44,20 @@ static struct adl_decode_options decode_options(const struct adl_predict_decode 
     return options;
 }
 
-static int resize_input(const struct adl_predict_decode *how, const struct adl_view_sizes *sizes,
-                        struct adl_predict_input *input, struct adl_error *err)
+/* Resizes the whole image, which was kept. */
+static int resize_input(const struct adl_view_sizes *sizes, struct adl_predict_input *input,
+                        struct adl_error *err)
 {
-    int result = adl_view_images_make(&input->image, sizes, &input->resized, err);
+    if (adl_view_images_make(&input->image, sizes, &input->resized, err) == 0)
+        return 0;
+    adl_predict_input_drop(input);
+    return -1;
+}
 
-    if (result < 0)
-        adl_predict_input_drop(input);
-    else if (!how->keep_image)
-        adl_image_release(&input->image);
-    return result;
+static void set_sizes(const struct adl_view_sizes *sizes, struct adl_image *images)
+{
+    for (int i = 0; i < sizes->count; i++)
+        images[i] = (struct adl_image){.width = sizes->items[i].w, .height = sizes->items[i].h};
 }
 
 int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
@@ -59,23 +67,60 @@ int adl_predict_decode(const void *bytes, size_t length, const struct adl_predic
     const struct adl_decode_options options = decode_options(how, sizes);
 
     memset(input, 0, sizeof *input);
-    if (adl_image_decode(bytes, length, &options, &input->image, &input->info, err) < 0)
+    if (how->keep_image) {
+        if (adl_image_decode(bytes, length, &options, &input->image, &input->info, err) < 0)
+            return -1;
+        return resize_input(sizes, input, err);
+    }
+    set_sizes(sizes, input->resized.items);
+    return adl_image_decode_sizes(bytes, length, &options, input->resized.items, sizes->count,
+                                  &input->info, err);
+}
+
+int adl_predict_examine(const void *bytes, size_t length, const struct adl_predict_decode *how,
+                        const struct adl_view_sizes *sizes, struct adl_predict_needs *needs,
+                        struct adl_error *err)
+{
+    const struct adl_decode_options options = decode_options(how, sizes);
+    struct adl_image images[ADL_LIMIT_MAP_SCALES + 1];
+    struct adl_image_needs image;
+
+    *needs = (struct adl_predict_needs){0};
+    set_sizes(sizes, images);
+    if (adl_image_examine(bytes, length, &options, images, sizes->count, &image, err) < 0)
         return -1;
-    return resize_input(how, sizes, input, err);
+    needs->width = image.width;
+    needs->height = image.height;
+    needs->decode_ms = image.ms;
+    for (int i = 0; i < sizes->count; i++)
+        needs->kept_bytes += 3 * (size_t)sizes->items[i].w * (size_t)sizes->items[i].h;
+    needs->decode_bytes = image.rows_bytes;
+    if (how->keep_image) {
+        /* Resizing the whole image takes an intermediate one, at most as large as a size is wide
+         * and the image high. */
+        size_t thin = 0;
+        for (int i = 0; i < sizes->count; i++)
+            thin = ADL_MAX(thin, 4 * (size_t)sizes->items[i].w * (size_t)image.height);
+        needs->kept_bytes += image.image_bytes;
+        needs->decode_bytes = ADL_MAX(image.whole_bytes, image.image_bytes + thin) +
+                              needs->kept_bytes - image.image_bytes;
+    }
+    return 0;
 }
 
 int adl_predict_read(const char *path, const struct adl_predict_decode *how,
                      const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                      struct adl_error *err)
 {
-    const struct adl_decode_options options = decode_options(how, sizes);
+    size_t length;
+    void *bytes = adl_file_read(path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err);
 
     memset(input, 0, sizeof *input);
-    if (adl_image_read(path, &options, &input->image, &input->info, err) < 0)
+    if (!bytes)
         return -1;
-    if (resize_input(how, sizes, input, err) < 0)
-        return adl_error_context(err, "%s", path);
-    return 0;
+    int result = adl_predict_decode(bytes, length, how, sizes, input, err);
+    adl_free(bytes);
+    return result < 0 ? adl_error_context(err, "%s", path) : 0;
 }
 
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,

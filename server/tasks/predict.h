@@ -37,6 +37,8 @@ struct adl_predict_decode {
     size_t max_memory_bytes; /* as in struct adl_decode_options */
     bool reduced;            /* a large JPEG may be decoded at a smaller scale */
     bool keep_image;         /* the whole image is needed later, for an overlay */
+    int (*pause)(void *context, struct adl_error *err); /* as in struct adl_decode_options */
+    void *pause_context;
 };
 
 /* Decodes the bytes of an image file and resizes it to `sizes`. All of `input` is written; on
@@ -45,8 +47,21 @@ int adl_predict_decode(const void *bytes, size_t length, const struct adl_predic
                        const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* What adl_predict_decode() takes, as far as the header of the file shows it. */
+struct adl_predict_needs {
+    int width, height;   /* of the image as displayed */
+    size_t decode_bytes; /* upper bound of the memory while it runs, with its result */
+    size_t kept_bytes;   /* of its result */
+    double decode_ms;    /* a rough estimate of the processor time */
+};
+
+/* Computes them. Fails as adl_image_examine() does; `needs` is then zeroed. */
+int adl_predict_examine(const void *bytes, size_t length, const struct adl_predict_decode *how,
+                        const struct adl_view_sizes *sizes, struct adl_predict_needs *needs,
+                        struct adl_error *err) ADL_MUST_CHECK;
+
 /* Reads and resizes the image file at `path`; otherwise as adl_predict_decode(). Fails as
- * adl_image_read() and adl_image_resize() do. */
+ * adl_file_read() and adl_predict_decode() do. */
 int adl_predict_read(const char *path, const struct adl_predict_decode *how,
                      const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                      struct adl_error *err) ADL_MUST_CHECK;

@@ -1,0 +1,52 @@
+#ifndef ADL_IMAGE_RESIZE_FILTER_H
+#define ADL_IMAGE_RESIZE_FILTER_H
+
+/* The two passes of Pillow's Image.resize(BILINEAR), one row at a time: the weights along one side
+ * (the formula is in resize_filter.c), and their use across a row and down a column.
+ * adl_image_resize() (resize.c) has the whole image before it, row_resize.c gets it row by row;
+ * both give the same bytes. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* The taps of an output pixel are padded with zero weights to whole vectors of this many. */
+#define ADL_RESIZE_LANES 8
+
+/* The weights of every output pixel along one side; zeroed: none. Immutable after init and
+ * reverse. */
+struct adl_resize_filter {
+    int in_size, size;
+    int taps_padded; /* stride of the weights, a multiple of ADL_RESIZE_LANES */
+    int *first;      /* [size] first input pixel of each output pixel; never descending */
+    int *taps;       /* [size] number of input pixels */
+    int16_t *high;   /* [size][taps_padded] upper bits of the weights */
+    int16_t *low;    /* [size][taps_padded] lower 11 bits */
+    void *block;     /* all of them; owned */
+};
+
+/* Computes the weights from `in_size` to `size` pixels, both at least 1. Fails with
+ * ADL_ERR_NOMEM. */
+int adl_resize_filter_init(struct adl_resize_filter *filter, int in_size, int size,
+                           struct adl_error *err) ADL_MUST_CHECK;
+void adl_resize_filter_release(struct adl_resize_filter *filter);
+
+/* Changes the weights into those for input that comes in the opposite order, whose output comes in
+ * the opposite order too: output i of the result is output size - 1 - i, of input k of the result,
+ * which is input in_size - 1 - k. */
+void adl_resize_filter_reverse(struct adl_resize_filter *filter);
+
+/* Resizes a row of filter->in_size pixels to filter->size pixels. The row is first split into
+ * colour planes, so that neighbouring taps lie side by side: `planes` has adl_resize_planes()
+ * elements, which were zero before the first call. */
+void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, int16_t *planes,
+                    uint8_t *out);
+size_t adl_resize_planes(int width);
+
+/* Computes output row i from rows of `row_bytes` that follow each other in memory, of which `first`
+ * is row filter->first[i]. */
+void adl_resize_column(const uint8_t *first, size_t row_bytes,
+                       const struct adl_resize_filter *filter, int i, uint8_t *out);
+
+#endif
