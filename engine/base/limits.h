@@ -169,11 +169,9 @@
 /* Bytes that are still read from a refused request before its connection is closed: enough
  * for a client that sends its whole body before it reads the reply. */
 #define ADL_LIMIT_SWALLOW_BYTES (32 * ADL_MIB)
-/* Bytes of the bodies of all requests in flight; beyond that a request gets 503. */
-#define ADL_LIMIT_BODIES_BYTES (256 * ADL_MIB)
-/* Bytes of the decoded images of all requests in flight: no further image is decoded while
- * there are more. */
-#define ADL_LIMIT_DECODED_BYTES (256 * ADL_MIB)
+/* --memory: bytes of the bodies (a quarter), decoded images and answers of all requests in flight;
+ * a lossless WebP of 100 megapixels, which has to be decoded as a whole, takes 671 MiB. */
+#define ADL_LIMIT_MEMORY_BYTES (1024 * ADL_MIB)
 /* Memory of one connection inside libmicrohttpd, for its headers and buffers. */
 #define ADL_LIMIT_CONNECTION_BYTES (128 * ADL_KIB)
 /* Open connections, including those of suspended requests. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/pause.h"
 
 /* height rows of width pixels of R, G, B, without padding; `rgb` is owned. A zeroed struct
  * holds no image. */
@@ -45,14 +46,10 @@ struct adl_decode_options {
      * compression would change (see tests/engine/image/test_image.c for the bound), and is not
      * shifted. */
     bool aligned;
-    /* Called about every ADL_DECODE_PAUSE_PIXELS while rows are decoded, by formats that are
-     * decoded row by row; it may wait. If it fails, decoding ends with its error. NULL: not called.
-     */
-    int (*pause)(void *context, struct adl_error *err);
-    void *pause_context;
+    /* Called while rows are decoded, by formats that are decoded row by row. Borrowed; NULL: not
+     * called. */
+    const struct adl_pause *pause;
 };
-
-#define ADL_DECODE_PAUSE_PIXELS 65536
 
 /* Properties of a decoded file. Width and height are those of the image as displayed: after
  * orientation, before any reduction. */
@@ -80,9 +77,11 @@ int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **byt
                           struct adl_error *err) ADL_MUST_CHECK;
 int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,
                          struct adl_error *err) ADL_MUST_CHECK;
-/* Encodes 8-bit grey pixels, width * height bytes. */
-int adl_image_encode_grey_png(const uint8_t *grey, int width, int height, void **bytes,
-                              size_t *length, struct adl_error *err) ADL_MUST_CHECK;
+/* Encodes 8-bit grey pixels, width * height bytes. `pause` (NULL: none) is called between rows;
+ * fails as it does, too. */
+int adl_image_encode_grey_png(const uint8_t *grey, int width, int height,
+                              const struct adl_pause *pause, void **bytes, size_t *length,
+                              struct adl_error *err) ADL_MUST_CHECK;
 
 /* Mirrors the image left to right, in place. */
 void adl_image_mirror(struct adl_image *image);

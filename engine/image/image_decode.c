@@ -153,25 +153,11 @@ static int fail_unknown(const void *bytes, size_t length, struct adl_error *err)
 
 /* --- what the rows become -------------------------------------------------------- */
 
-/* Calls the caller's hook now and then; see struct adl_decode_options. */
-struct pauses {
-    const struct adl_decode_options *options;
-    size_t pixels; /* since the last call */
-};
-
-static int pause_after(struct pauses *pauses, int width, struct adl_error *err)
-{
-    pauses->pixels += (size_t)width;
-    if (pauses->pixels < ADL_DECODE_PAUSE_PIXELS || !pauses->options->pause)
-        return 0;
-    pauses->pixels = 0;
-    return pauses->options->pause(pauses->options->pause_context, err);
-}
-
 /* Keeps the whole image. */
 struct image_target {
     struct adl_row_target target; /* first */
-    struct pauses pauses;
+    const struct adl_pause *pause;
+    size_t pixels; /* since the last pause */
     struct adl_image *image;
 };
 
@@ -195,13 +181,14 @@ static int image_row(struct adl_row_target *target, int y, struct adl_error *err
     struct image_target *t = (struct image_target *)target;
 
     (void)y;
-    return pause_after(&t->pauses, t->image->width, err);
+    return adl_pause_after(t->pause, &t->pixels, (size_t)t->image->width, err);
 }
 
 /* Turns and resizes the image as it comes. */
 struct sizes_target {
     struct adl_row_target target; /* first */
-    struct pauses pauses;
+    const struct adl_pause *pause;
+    size_t pixels; /* since the last pause */
     const struct adl_image *sizes; /* their sides alone */
     int count;
     struct adl_row_resizer **resizers; /* [count] */
@@ -240,7 +227,7 @@ static int sizes_row(struct adl_row_target *target, int y, struct adl_error *err
     (void)y;
     for (int i = 0; i < t->count; i++)
         adl_row_resizer_put(t->resizers[i], t->line);
-    return pause_after(&t->pauses, t->width, err);
+    return adl_pause_after(t->pause, &t->pixels, (size_t)t->width, err);
 }
 
 /* --- decoding ---------------------------------------------------------------------- */
@@ -282,7 +269,7 @@ int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_o
 {
     const struct adl_decode_options limits = with_defaults(options);
     struct image_target target = {.target = {image_begin, image_line, image_row, true},
-                                  .pauses = {.options = &limits},
+                                  .pause = limits.pause,
                                   .image = image};
     struct adl_image_info found;
     int result = -1;
@@ -309,7 +296,7 @@ int adl_image_decode_sizes(const void *bytes, size_t length,
 {
     const struct adl_decode_options limits = with_defaults(options);
     struct sizes_target target = {.target = {sizes_begin, sizes_line, sizes_row, false},
-                                  .pauses = {.options = &limits},
+                                  .pause = limits.pause,
                                   .sizes = images,
                                   .count = count};
     struct adl_image_info found;

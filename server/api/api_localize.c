@@ -23,6 +23,7 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "image/image_decode.h"
+#include "server/api/answer_cost.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
 #include "server/http/multipart.h"
@@ -40,13 +41,16 @@ struct localize {
     struct adl_job *jobs;
     size_t job_count;
     _Atomic size_t pending;
+    size_t last;           /* index of the job whose worker writes the answer */
     size_t heatmap_pixels; /* pixels that PNG heat maps may still use of their budget */
+    _Atomic size_t kept;   /* bytes that the answer has reserved until it is sent */
 };
 
 static void release(void *work)
 {
     struct localize *l = work;
 
+    adl_batcher_give_back(l->exchange->server->batcher, l->kept);
     for (size_t i = 0; i < l->job_count; i++)
         adl_job_release(&l->jobs[i]);
     adl_free(l->jobs);
@@ -236,7 +240,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     }
     if (!choose_model(l))
         return;
-    if (adl_batcher_full(exchange->server->batcher)) {
+    if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange).client)) {
         queue_full(exchange, "the queue is full; try again shortly");
         return;
     }
@@ -248,6 +252,8 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
 /* Returns the problem to answer for a job that failed. */
 static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
 {
+    if (job->pushed_out)
+        return ADL_PROBLEM_QUEUE_FULL;
     if (job->err.kind == ADL_ERR_BUSY)
         return l->exchange->server->draining ? ADL_PROBLEM_DRAINING : ADL_PROBLEM_DEADLINE_EXCEEDED;
     return adl_problem_of(job->err.kind);
@@ -256,16 +262,73 @@ static enum adl_problem problem_of(const struct localize *l, const struct adl_jo
 static void answer_failure(struct localize *l, const struct adl_job *job)
 {
     enum adl_problem problem = problem_of(l, job);
-    adl_answer_problem(l->exchange, problem, adl_problem_row(problem)->status == 503, "%s",
-                       job->err.message);
+    unsigned retry_s = problem == ADL_PROBLEM_QUEUE_FULL
+                           ? adl_batcher_retry_after_s(l->exchange->server->batcher)
+                           : adl_problem_row(problem)->status == 503;
+
+    adl_answer_problem(l->exchange, problem, retry_s, "%s", job->err.message);
 }
 
-static int check_job(void *context, struct adl_error *err)
+/* --- what the answer takes ----------------------------------------------------- */
+
+/* Whether the answer has a list of results, one for each image. */
+static bool is_form(const struct localize *l)
 {
-    const struct adl_job *job = context;
-    const struct localize *l = job->context;
-    return adl_batcher_check(l->exchange->server->batcher, job, err);
+    return l->body == ADL_BODY_FORM && l->overlay == ADL_IMAGE_UNKNOWN;
 }
+
+static size_t class_count(const struct localize *l)
+{
+    size_t wanted = takes_present(l) ? ADL_PREDICT_LABELS : (size_t)l->params.top_k;
+    size_t all = (size_t)l->served->model->arch.num_classes;
+
+    return l->class_id >= 0 ? 1 : ADL_MIN(wanted, all);
+}
+
+static void estimate_answer(const struct localize *l, struct adl_job *job)
+{
+    const struct adl_model *model = l->served->model;
+    const struct adl_answer_kind kind = {
+        .classes = class_count(l),
+        .overlay = l->overlay != ADL_IMAGE_UNKNOWN,
+        .heatmap = l->params.heatmap,
+        .boxes = l->params.boxes,
+        .map_cells = adl_answer_map_cells(&l->map.views, model->input_h, model->input_w),
+    };
+
+    job->answer = adl_answer_cost(&kind);
+    job->answer.in_form = is_form(l); /* then keep_more() reserves the memory */
+}
+
+/* Keeps `bytes` of what a job has reserved until the answer is sent. */
+static void keep(struct localize *l, struct adl_job *job, size_t bytes)
+{
+    l->kept += adl_batcher_keep(l->exchange->server->batcher, job, bytes);
+}
+
+/* Reserves the memory for the answer to one image of a form. The images of a form do not wait for
+ * it: each has the others' results in memory, and two forms could wait for each other. */
+static int keep_more(struct localize *l, struct adl_job *job, struct adl_error *err)
+{
+    double pixels = (double)job->input.info.width * (double)job->input.info.height;
+    size_t bytes = job->answer.bytes + (size_t)(job->answer.bytes_per_pixel * pixels);
+
+    if (adl_batcher_keep_more(l->exchange->server->batcher, bytes, err) < 0)
+        return -1;
+    l->kept += bytes;
+    return 0;
+}
+
+/* Gives back what is more than `bytes`. */
+static void keep_only(struct localize *l, size_t bytes)
+{
+    size_t kept = l->kept, left = ADL_MIN(kept, bytes);
+
+    l->kept = left;
+    adl_batcher_give_back(l->exchange->server->batcher, kept - left);
+}
+
+/* --- stage 4, continued -------------------------------------------------------- */
 
 /* Returns the reply to one job as JSON; on failure NULL, with the reason in job->err. The
  * job's result is freed, because no budget limits the results of all images of a form
@@ -282,8 +345,7 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
         .heatmap = l->params.heatmap,
         .timing = &job->timing,
         .heatmap_pixels = &l->heatmap_pixels,
-        .check = check_job,
-        .context = job,
+        .pause = l->jobs[l->last].pause,
     };
     json_t *json;
 
@@ -336,7 +398,11 @@ static int append(const char *bytes, size_t length, void *text)
  * a heat map take several times the memory of their text. */
 static void append_result(struct localize *l, struct adl_job *job, struct adl_str *text)
 {
-    json_t *json = job_json(l, job, false);
+    json_t *json;
+
+    if (job->err.kind == ADL_ERR_NONE)
+        (void)!keep_more(l, job, &job->err);
+    json = job_json(l, job, false);
 
     if (!json)
         json = json_pack("{s:o}", "error",
@@ -371,12 +437,18 @@ static void on_finished(struct adl_job *job)
     /* The answer does not need the image, so it is freed before the other jobs finish. */
     if (l->overlay == ADL_IMAGE_UNKNOWN)
         adl_predict_input_drop(&job->input);
+    if (is_form(l))
+        keep(l, job, ADL_ANSWER_CLASS_BYTES);
     if (atomic_fetch_sub(&l->pending, 1) > 1)
         return;
-    if (l->body == ADL_BODY_FORM && l->overlay == ADL_IMAGE_UNKNOWN)
+    l->last = (size_t)(job - l->jobs);
+    if (is_form(l)) {
         answer_form(l);
-    else
+        keep_only(l, http->reply.length);
+    } else {
         answer_one(l);
+        keep(l, job, http->reply.length);
+    }
     adl_histogram_add(&l->exchange->server->metrics.stage_seconds[ADL_STAGE_ENCODE],
                       &adl_buckets_seconds, adl_clock_ms(begin, adl_clock_ns()) / 1e3);
     adl_http_resume(http);
@@ -407,12 +479,16 @@ static void fill_job(struct localize *l, struct adl_job *job, const void *bytes,
                   .label_threshold = l->params.label_threshold,
                   .map = l->map,
                   .boxes = l->params.boxes},
+        .sender = adl_sender_of(l->exchange),
+        .alone = !is_form(l),
+        .run_cost = ADL_MAX(1, cost_of(l, &l->map, (int)class_count(l))),
         .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,
         .abandoned = is_abandoned,
         .finished = on_finished,
         .context = l,
     };
     adl_predict_query_certainty(&job->query, l->served->model);
+    estimate_answer(l, job);
 }
 
 static bool allocate_jobs(struct localize *l, size_t count)

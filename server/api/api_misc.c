@@ -64,6 +64,8 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .models = models,
         .model_count = adl_registry_count(server->registry),
         .queue_capacity = server->queue_capacity,
+        .memory = adl_batcher_memory(server->batcher),
+        .memory_limit = server->memory,
         .connections = adl_http_connections(server->http),
         .version = ADL_VERSION,
         .cpu = adl_cpu_name(),

@@ -33,6 +33,8 @@ struct adl_server {
     size_t allowed_host_count;
     const char *cors_origin; /* "*" for all; NULL: none */
     size_t queue_capacity;
+    size_t memory;      /* bytes of decoded images and answers */
+    uint64_t hash_seed; /* random: no client can choose names whose hashes are equal */
 
     const struct adl_runs *runs; /* training runs to be watched; NULL: none */
     struct adl_later *later;     /* answers what has to read files of runs; NULL without runs */
@@ -80,6 +82,9 @@ void adl_answer_text(struct adl_exchange *exchange, int status, const char *type
                      struct adl_str *text);
 /* Answers 200 with these bytes. Takes ownership of them; they were allocated by adl_malloc. */
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length);
+
+/* Returns who the request counts for when work is shared out. */
+struct adl_sender adl_sender_of(const struct adl_exchange *exchange);
 
 /* --- routes.c and exchange.c ----------------------------------------------------------------- */
 

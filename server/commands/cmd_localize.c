@@ -119,7 +119,7 @@ static int locate(const struct run *run, struct item *item)
         return -1;
     if (run->view < run->batch.count - 1)
         return 0;
-    if (adl_predict_locate(&item->predictions, &run->query, width, height, &item->err) < 0)
+    if (adl_predict_locate(&item->predictions, &run->query, width, height, NULL, &item->err) < 0)
         return -1;
     if (run->settings->masks &&
         adl_grey_masks_make(&item->predictions, 0, width, height, &item->masks, &item->err) < 0)

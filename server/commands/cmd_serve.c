@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ struct settings {
     size_t max_body;
     int max_pixels;
     double max_map_cost;
+    size_t memory;
     int queue;
     int decode_threads;
     bool fast_decode, exact_decode;
@@ -217,6 +219,13 @@ static void raise_file_limit(void)
     }
 }
 
+/* Returns the bytes that requests may take: a quarter for their bodies, the rest for decoded images
+ * and answers. */
+static size_t memory_of(const struct settings *s)
+{
+    return s->memory ? s->memory : ADL_MAX(ADL_LIMIT_MEMORY_BYTES, 16 * s->max_body);
+}
+
 static void fill_server(struct adl_server *server, const struct settings *s)
 {
     server->max_body = s->max_body;
@@ -229,6 +238,9 @@ static void fill_server(struct adl_server *server, const struct settings *s)
     server->allowed_host_count = s->allowed_hosts.count;
     server->cors_origin = s->cors_origin;
     server->queue_capacity = (size_t)s->queue;
+    server->memory = memory_of(s) - memory_of(s) / 4;
+    if (getrandom(&server->hash_seed, sizeof server->hash_seed, 0) < 0)
+        server->hash_seed = 0;
 }
 
 static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
@@ -236,6 +248,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     struct adl_batcher_config batcher = {
         .decode_threads = s->decode_threads,
         .capacity = (size_t)s->queue,
+        .memory = server->memory,
         .registry = server->registry,
         .metrics = &server->metrics,
     };
@@ -244,7 +257,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .connections = ADL_LIMIT_CONNECTIONS + (unsigned)s->queue,
         .idle_s = (unsigned)s->timeout,
         .request_s = (unsigned)s->timeout,
-        .bodies_bytes = ADL_MAX(ADL_LIMIT_BODIES_BYTES, 4 * s->max_body),
+        .bodies_bytes = memory_of(s) / 4,
         .hooks = adl_route_hooks,
         .context = server,
     };
@@ -340,6 +353,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
     adl_option_strangers(adl_command_options(options->command), log_stranger, NULL);
 
+    if (s->max_body > memory_of(s) / 4)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--memory %zu: has to be at least four times --max-body, %zu", s->memory,
+                        s->max_body);
     raise_file_limit();
     server = adl_calloc(1, sizeof *server);
     if (!server)
@@ -396,6 +413,10 @@ static const struct adl_option table[] = {
      .metavar = "N",
      .help = "maximum cost of the scales and mirror images that a request asks for, in times that "
              "of the image alone"},
+    {"memory", ADL_SIZE(struct settings, memory), .min = 64.0 * 1024 * 1024,
+     .max = 1024.0 * 1024 * 1024 * 1024, .metavar = "BYTES",
+     .default_note = "1G, or 16 times --max-body",
+     .help = "maximum memory for requests, images and answers, besides that of the models"},
     {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
      .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,

@@ -51,7 +51,7 @@ static int answer_one(const struct convert *c, const struct adl_view_run *run, c
         adl_session_run(run->items[view].session, 1);
         ADL_TRY(adl_predict_collect(run, view, 0, &query, &found, err));
     }
-    ADL_TRY(adl_predict_locate(&found, &query, input.info.width, input.info.height, err));
+    ADL_TRY(adl_predict_locate(&found, &query, input.info.width, input.info.height, NULL, err));
     *answer = (struct answer){.known = true,
                               .class_id = found.items[0].class_id,
                               .has_box = found.items[0].place.box_count > 0};

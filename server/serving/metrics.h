@@ -106,6 +106,7 @@ struct adl_metrics_state {
     const struct adl_metrics_model_state *models;
     size_t model_count;
     size_t queue_capacity;
+    size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
     const char *version, *cpu, *blas;
 };

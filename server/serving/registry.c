@@ -54,6 +54,7 @@ struct adl_registry {
     pthread_mutex_t lock;    /* protects each `current` */
     pthread_mutex_t compute; /* protects the pool and all sessions */
     struct adl_pool *pool;
+    int threads;
     int precision;                      /* of adl_int8_choose() */
     const char *calibrate;              /* the directory of photographs; NULL: none */
     atomic_bool stopped;                /* a load is not to go on choosing ranges */
@@ -68,6 +69,7 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
         return NULL;
     }
     registry->map_changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
+    registry->threads = threads;
     registry->pool = adl_pool_create(threads, err);
     if (!registry->pool) {
         adl_free(registry);
@@ -76,6 +78,11 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
     pthread_mutex_init(&registry->lock, NULL);
     pthread_mutex_init(&registry->compute, NULL);
     return registry;
+}
+
+int adl_registry_threads(const struct adl_registry *registry)
+{
+    return registry->threads;
 }
 
 void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes)

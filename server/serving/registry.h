@@ -82,6 +82,9 @@ void adl_served_release(struct adl_served *served);
 /* Returns whether every model is loaded. */
 bool adl_registry_ready(struct adl_registry *registry);
 
+/* Returns the number of compute threads. */
+int adl_registry_threads(const struct adl_registry *registry);
+
 /* Lock and unlock the use of the compute threads and of all sessions. */
 void adl_registry_compute_lock(struct adl_registry *registry);
 void adl_registry_compute_unlock(struct adl_registry *registry);

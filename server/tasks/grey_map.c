@@ -10,8 +10,9 @@
 #include "image/image.h"
 
 int adl_grey_map(const struct adl_predictions *predictions, size_t index, int width, int height,
-                 uint8_t *grey, struct adl_error *err)
+                 const struct adl_pause *pause, uint8_t *grey, struct adl_error *err)
 {
+    size_t pixels = 0;
     float *map = adl_predict_map(predictions, index, err);
     struct adl_bilinear heat = {0};
     int result = -1;
@@ -24,6 +25,7 @@ int adl_grey_map(const struct adl_predictions *predictions, size_t index, int wi
         const float *row = adl_bilinear_row(&heat, y);
         for (int x = 0; x < width; x++)
             *grey++ = (uint8_t)lrintf(255 * row[x]);
+        ADL_TRY(adl_pause_after(pause, &pixels, (size_t)width, err));
     }
     result = 0;
 out:
@@ -60,12 +62,14 @@ int adl_grey_masks_make(const struct adl_predictions *predictions, size_t index,
     *masks = (struct adl_grey_masks){0};
     if (!grey)
         return adl_fail_nomem(err, "a map");
-    ADL_TRY(adl_grey_map(predictions, index, width, height, grey, err));
-    ADL_TRY(adl_image_encode_grey_png(grey, width, height, &masks->map, &masks->map_bytes, err));
+    ADL_TRY(adl_grey_map(predictions, index, width, height, NULL, grey, err));
+    ADL_TRY(
+        adl_image_encode_grey_png(grey, width, height, NULL, &masks->map, &masks->map_bytes, err));
     size_t class_id = (size_t)predictions->items[index].class_id;
     cut(grey, (size_t)width * (size_t)height,
         adl_map_rule_of_class(&predictions->map, class_id).threshold);
-    ADL_TRY(adl_image_encode_grey_png(grey, width, height, &masks->cut, &masks->cut_bytes, err));
+    ADL_TRY(
+        adl_image_encode_grey_png(grey, width, height, NULL, &masks->cut, &masks->cut_bytes, err));
     result = 0;
 out:
     if (result < 0)

@@ -10,9 +10,11 @@
 #include "server/tasks/predict.h"
 
 /* Writes the map that the boxes of prediction `index` were cut from, enlarged bilinearly to width x
- * height and rounded to 0..255, to `grey`, width * height bytes. Fails with ADL_ERR_NOMEM. */
+ * height and rounded to 0..255, to `grey`, width * height bytes. `pause` (NULL: none) is called
+ * between rows. Fails with ADL_ERR_NOMEM, and as `pause` does. */
 int adl_grey_map(const struct adl_predictions *predictions, size_t index, int width, int height,
-                 uint8_t *grey, struct adl_error *err) ADL_MUST_CHECK;
+                 const struct adl_pause *pause, uint8_t *grey,
+                 struct adl_error *err) ADL_MUST_CHECK;
 
 /* Two PNG files in memory, both of 8-bit grey pixels; owned. */
 struct adl_grey_masks {

@@ -34,8 +34,7 @@ static struct adl_decode_options decode_options(const struct adl_predict_decode 
 {
     struct adl_decode_options options = {.max_pixels = how->max_pixels,
                                          .max_memory_bytes = how->max_memory_bytes,
-                                         .pause = how->pause,
-                                         .pause_context = how->pause_context};
+                                         .pause = how->pause};
 
     for (int i = 0; how->reduced && !how->keep_image && i < sizes->count; i++) {
         options.target_width = ADL_MAX(options.target_width, sizes->items[i].w);
@@ -290,9 +289,12 @@ static struct adl_class_map class_map(const struct adl_predictions *predictions,
 }
 
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
-                       int image_w, int image_h, struct adl_error *err)
+                       int image_w, int image_h, const struct adl_pause *pause,
+                       struct adl_error *err)
 {
     for (size_t i = 0; i < predictions->count; i++) {
+        if (i > 0 && adl_pause(pause, err) < 0)
+            return -1;
         struct adl_prediction *p = &predictions->items[i];
         const struct adl_class_map cam = class_map(predictions, i);
         const struct adl_map_rule rule =

@@ -33,12 +33,11 @@ void adl_predict_input_release(struct adl_predict_input *input);
 void adl_predict_input_drop(struct adl_predict_input *input);
 
 struct adl_predict_decode {
-    size_t max_pixels;       /* as in struct adl_decode_options */
-    size_t max_memory_bytes; /* as in struct adl_decode_options */
-    bool reduced;            /* a large JPEG may be decoded at a smaller scale */
-    bool keep_image;         /* the whole image is needed later, for an overlay */
-    int (*pause)(void *context, struct adl_error *err); /* as in struct adl_decode_options */
-    void *pause_context;
+    size_t max_pixels;             /* as in struct adl_decode_options */
+    size_t max_memory_bytes;       /* as in struct adl_decode_options */
+    bool reduced;                  /* a large JPEG may be decoded at a smaller scale */
+    bool keep_image;               /* the whole image is needed later, for an overlay */
+    const struct adl_pause *pause; /* as in struct adl_decode_options */
 };
 
 /* Decodes the bytes of an image file and resizes it to `sizes`. All of `input` is written; on
@@ -125,11 +124,13 @@ int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Finds boxes in pixels of an image of image_w x image_h. The boxes are cut from maps at the
+/* Finds boxes in pixels of an image of image_w x image_h. `pause` (NULL: none) is called between
+ * classes; fails as it does, too. The boxes are cut from maps at the
  * input size, which are not kept: those of a hundred predictions of one image would be tens of
  * megabytes. Fails as adl_localize_map() does. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
-                       int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
+                       int image_w, int image_h, const struct adl_pause *pause,
+                       struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns the factor by which a prediction's heat is dimmed where it is shown as colours, 0..1:
  * `present`, or 1 if that is not known. */

@@ -35,10 +35,10 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
         adl_fail_nomem(err, "a heat map");
         goto out;
     }
-    ADL_TRY(adl_grey_map(reply->predictions, index, reply->image_width, reply->image_height, grey,
-                         err));
-    ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
-                                      err));
+    ADL_TRY(adl_grey_map(reply->predictions, index, reply->image_width, reply->image_height,
+                         reply->pause, grey, err));
+    ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, reply->pause,
+                                      &png, &length, err));
     adl_str_base64(&text, png, length);
     if (!text.failed)
         result = json_pack("{s:i, s:i, s:s}", "width", reply->image_width, "height",
@@ -192,8 +192,7 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
         ADL_TRY(reserve_pixels(reply, err));
     for (size_t i = 0; i < reply->predictions->count; i++) {
         json_t *one;
-        if (reply->check)
-            ADL_TRY(reply->check(reply->context, err));
+        ADL_TRY(adl_pause(reply->pause, err));
         one = prediction_json(reply, i, err);
         if (!one)
             goto out;

@@ -39,15 +39,14 @@ struct adl_reply {
      * of the answer may still have; those of this reply are subtracted. NULL:
      * ADL_LIMIT_HEATMAP_PIXELS for this reply alone. */
     size_t *heatmap_pixels;
-    /* Called before each prediction, since PNG heat maps take time; returns -1 and an error if
-     * the reply is not needed any more, because the client has disconnected or the deadline has
-     * passed. NULL: the reply is always completed. */
-    int (*check)(void *context, struct adl_error *err);
-    void *context;
+    /* Called before each prediction, and between rows of a PNG heat map, since these take time; it
+     * fails if the reply is not needed any more, because the client has disconnected or the
+     * deadline has passed. NULL: the reply is always completed. */
+    const struct adl_pause *pause;
 };
 
 /* Returns {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}, owned by the
- * caller. Fails with ADL_ERR_NOMEM, as check() does, or with ADL_ERR_LIMIT if the PNG heat maps
+ * caller. Fails with ADL_ERR_NOMEM, as `pause` does, or with ADL_ERR_LIMIT if the PNG heat maps
  * have too many pixels in total. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -30,7 +30,7 @@ static void write_grey(const char *path, const uint8_t *grey, int width, int hei
     struct adl_error err = {0};
     size_t length;
     void *png;
-    TEST_OK(adl_image_encode_grey_png(grey, width, height, &png, &length, &err), &err);
+    TEST_OK(adl_image_encode_grey_png(grey, width, height, NULL, &png, &length, &err), &err);
     write_bytes(path, png, length);
     adl_free(png);
 }
@@ -221,7 +221,7 @@ static void unfit_files_are_refused_by_name(void)
     refused(d, 800, 600, ADL_ERR_FORMAT, "another shape");
     uint8_t mask[8];
     TEST_OK(read_row(d, 0, 801, 400, 8, mask, &err), &err); /* rounded */
-    TEST_OK(adl_image_encode_grey_png(grey, 8, 8, &bytes, &length, &err), &err);
+    TEST_OK(adl_image_encode_grey_png(grey, 8, 8, NULL, &bytes, &length, &err), &err);
     write_bytes("masks/sub/a.png", bytes, length / 2);
     adl_free(bytes);
     refused(d, 8, 8, ADL_ERR_FORMAT, "sub/a.png: the PNG image is truncated");

@@ -51,7 +51,7 @@ static void write_mask(int k, int mask)
     CU_ASSERT_FATAL(grey != NULL);
     for (int i = 0; grey && i < w * h; i++)
         grey[i] = is_on(k, mask, i / w, i % w) ? 255 : 0;
-    TEST_OK(adl_image_encode_grey_png(grey, w, h, &png, &length, &err), &err);
+    TEST_OK(adl_image_encode_grey_png(grey, w, h, NULL, &png, &length, &err), &err);
     TEST_OK(adl_file_write(scratch_path("masks/%d_%d.png", k, mask),
                            &(struct adl_file_piece){png, length}, 1, &err),
             &err);

@@ -45,7 +45,8 @@ static void check_drawing(const struct adl_model *model, struct adl_views *views
         adl_session_run(run.items[view].session, 1);
         TEST_OK(adl_predict_collect(&run, view, 0, &query, &found, &err), &err);
     }
-    TEST_OK(adl_predict_locate(&found, &query, input.info.width, input.info.height, &err), &err);
+    TEST_OK(adl_predict_locate(&found, &query, input.info.width, input.info.height, NULL, &err),
+            &err);
     if (found.count != 1 || found.items[0].place.box_count != 1) {
         TEST_FAIL("%s: %zu predictions", path, found.count);
         goto out;

@@ -29,9 +29,9 @@ static void write_png(const char *folder, int i, bool grey, size_t cut)
     for (size_t k = 0; grey && k < (size_t)image.width * (size_t)image.height; k++)
         image.rgb[k] = k / 50 % 3 == 0;
     if (grey)
-        TEST_OK(
-            adl_image_encode_grey_png(image.rgb, image.width, image.height, &png, &length, &err),
-            &err);
+        TEST_OK(adl_image_encode_grey_png(image.rgb, image.width, image.height, NULL, &png, &length,
+                                          &err),
+                &err);
     else
         TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
     TEST_OK(adl_file_write(scratch_path("%s/%d.png", folder, i),

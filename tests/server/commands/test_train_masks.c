@@ -33,7 +33,8 @@ static void make_masks(const char *name)
         adl_image_release(&image);
         for (int y = box[1]; y <= box[3]; y++)
             memset(grey + y * TRAIN_SIDE + box[0], 255, (size_t)(box[2] - box[0] + 1));
-        TEST_OK(adl_image_encode_grey_png(grey, TRAIN_SIDE, TRAIN_SIDE, &png, &length, &err), &err);
+        TEST_OK(adl_image_encode_grey_png(grey, TRAIN_SIDE, TRAIN_SIDE, NULL, &png, &length, &err),
+                &err);
         TEST_OK(adl_file_write(scratch_path("data/images/mask%d.png", i),
                                &(struct adl_file_piece){png, length}, 1, &err),
                 &err);

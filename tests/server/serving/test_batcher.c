@@ -29,7 +29,7 @@ static bool open_batcher_of(const char *model, size_t capacity)
 {
     struct adl_error err = {0};
     struct adl_batcher_config config = {
-        .decode_threads = 2, .capacity = capacity, .metrics = &metrics};
+        .decode_threads = 2, .capacity = capacity, .memory = 64 * ADL_MIB, .metrics = &metrics};
 
     memset(&metrics, 0, sizeof metrics);
     finished = 0;
@@ -226,14 +226,14 @@ static void has_a_bound(void)
         big[i] = job_of(bytes, length);
     small = job_of(bytes, length);
     TEST_OK(adl_batcher_submit(batcher, big, 6, &err), &err);
-    CU_ASSERT(adl_batcher_full(batcher));
+    CU_ASSERT(adl_batcher_full(batcher, 7));
     CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
     unsigned after = adl_batcher_retry_after_s(batcher);
     CU_ASSERT(after >= 1 && after <= 60);
     adl_batcher_abort(batcher);
     wait_for(6);
-    CU_ASSERT(!adl_batcher_full(batcher));
+    CU_ASSERT(!adl_batcher_full(batcher, 7));
     CU_ASSERT_EQUAL(adl_batcher_depth(batcher, 0), 0);
     CU_ASSERT_EQUAL(adl_batcher_stuck_ms(batcher), 0);
     CU_ASSERT_EQUAL(big[5].err.kind, ADL_ERR_BUSY);
@@ -241,6 +241,76 @@ static void has_a_bound(void)
     CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
     for (size_t i = 0; i < 6; i++)
         adl_job_release(&big[i]);
+    close_batcher();
+    adl_free(bytes);
+}
+
+/* A client with fewer jobs takes the place of the last one of a client with more; one with as many
+ * does not. */
+static void full_queue_is_shared(void)
+{
+    struct adl_job many[4], one, another;
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_slow_picture(1500, &length);
+
+    if (!bytes || !open_batcher(4))
+        return;
+    for (size_t i = 0; i < 4; i++) {
+        many[i] = job_of(bytes, length);
+        many[i].sender = (struct adl_sender){1, i};
+        many[i].alone = true;
+        TEST_OK(adl_batcher_submit(batcher, &many[i], 1, &err), &err);
+    }
+    one = job_of(bytes, length);
+    one.sender = (struct adl_sender){2, 9};
+    another = one;
+    another.sender.client = 1;
+    CU_ASSERT(adl_batcher_full(batcher, 1) && !adl_batcher_full(batcher, 2));
+    CU_ASSERT(adl_batcher_submit(batcher, &another, 1, &err) < 0);
+    adl_error_clear(&err);
+    TEST_OK(adl_batcher_submit(batcher, &one, 1, &err), &err);
+    wait_for(5);
+    CU_ASSERT(one.err.kind == ADL_ERR_NONE && !one.pushed_out);
+    for (size_t i = 0; i < 4; i++) {
+        CU_ASSERT(many[i].pushed_out == (i == 3));
+        CU_ASSERT_EQUAL(many[i].err.kind, i == 3 ? ADL_ERR_BUSY : ADL_ERR_NONE);
+        adl_job_release(&many[i]);
+    }
+    adl_job_release(&one);
+    close_batcher();
+    adl_free(bytes);
+}
+
+/* Memory is reserved from the header; what an answer keeps is given back by the submitter. */
+static void memory_is_reserved(void)
+{
+    struct adl_job job;
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher(4))
+        return;
+    job = job_of(bytes, length);
+    job.answer.bytes_per_pixel = 64.0 * ADL_MIB / (50 * 70);
+    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
+    wait_for(1);
+    CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_LIMIT);
+    CU_ASSERT(strstr(job.err.message, "--memory") != NULL);
+    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
+    job = job_of(bytes, length);
+    job.answer.bytes = 1000000;
+    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
+    wait_for(2);
+    CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_NONE);
+    CU_ASSERT(adl_batcher_memory(batcher) >= 1000000);
+    CU_ASSERT_EQUAL(adl_batcher_keep(batcher, &job, 1234), 1234);
+    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 1234);
+    CU_ASSERT(adl_batcher_keep_more(batcher, 64 * ADL_MIB, &err) < 0);
+    adl_batcher_give_back(batcher, 1234);
+    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
+    adl_job_release(&job);
     close_batcher();
     adl_free(bytes);
 }
@@ -326,7 +396,9 @@ static void old_versions_live_as_long_as_they_are_held(void)
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
-           {"has a bound", has_a_bound}, {"survives lack of memory", survives_lack_of_memory},
+           {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
+           {"memory is reserved", memory_is_reserved},
+           {"survives lack of memory", survives_lack_of_memory},
            {"checks names of models", checks_names_of_models},
            {"old versions live as long as they are held",
             old_versions_live_as_long_as_they_are_held});

@@ -114,10 +114,11 @@ static void heatmaps_stretch_over_the_image(void)
     adl_error_clear(&err);
 
     /* The client has left. */
-    reply.check = stop;
+    const struct adl_pause pause = {stop, NULL};
+    reply.pause = &pause;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
-    reply.check = NULL;
+    reply.pause = NULL;
     adl_error_clear(&err);
 
     /* Far too many pixels for one answer. */

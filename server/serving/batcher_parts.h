@@ -1,0 +1,122 @@
+#ifndef ADL_SERVER_SERVING_BATCHER_PARTS_H
+#define ADL_SERVER_SERVING_BATCHER_PARTS_H
+
+/* The structs and functions that the files of the batcher share; the design is in batcher.c, which
+ * uses batcher_work.c and batcher_engine.c, and all use batcher_queue.c. */
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "server/serving/job.h"
+
+#define MAX_WORKERS 16 /* of each lane */
+
+/* Of the memory, the part that large work may use. */
+#define ADL_BATCHER_LARGEST(bytes) ((bytes) - (bytes) / 8)
+
+struct queue {
+    struct adl_job *head, **tail;
+};
+
+/* A thread that decodes and finishes the jobs of one lane. */
+struct worker {
+    struct adl_batcher *batcher;
+    pthread_t thread;
+    enum adl_lane lane;
+    struct adl_pause pause; /* calls adl_batcher_pause() */
+    struct adl_job *job;    /* of its present task; only this thread uses it */
+    uint64_t since_ns;      /* start of its present piece of work, under the lock; 0: idle */
+    double charged_ms;      /* processor time of the thread that was charged so far */
+};
+
+struct adl_batcher {
+    struct adl_batcher_config config;
+    pthread_t engine;
+    struct worker workers[ADL_LANE_COUNT * MAX_WORKERS];
+    int worker_count;
+    bool engine_started;
+    /* The engine's batch; written by the engine while no step of it is being done. */
+    struct adl_view_run run;
+    int view; /* that runs now */
+
+    pthread_mutex_t lock; /* protects everything below */
+    pthread_cond_t worker_wake, engine_wake, pace;
+    struct adl_fair *fair;
+    struct queue to_decode[ADL_LANE_COUNT], to_run, to_finish[ADL_LANE_COUNT];
+    struct queue shared; /* jobs of the engine's batch on which `step` has yet to be done */
+    void (*step)(const struct adl_batcher *b, struct adl_job *job);
+    size_t unfinished_steps; /* of the batch, waiting or being done */
+    size_t admitted;         /* jobs that count against the capacity: until their answer is made */
+    size_t unfinished;       /* jobs whose finished() has not returned */
+    size_t depth[ADL_LIMIT_MODELS]; /* admitted jobs of each model */
+    size_t memory;                  /* reserved bytes */
+    size_t paced;                   /* threads that wait for small work to go first */
+    double stage_ms[3];             /* of one job: decode, run, finish; moving averages */
+    uint64_t engine_since_ns;       /* start of the present run; 0: idle */
+    bool stop, aborted;
+};
+
+enum { STAGE_DECODE, STAGE_RUN, STAGE_FINISH }; /* indices of stage_ms */
+
+static inline void queue_push(struct queue *queue, struct adl_job *job)
+{
+    job->next = NULL;
+    *queue->tail = job;
+    queue->tail = &job->next;
+}
+
+/* Takes the job at a link of the queue out of it. */
+static inline struct adl_job *queue_take(struct queue *queue, struct adl_job **link)
+{
+    struct adl_job *job = *link;
+
+    *link = job->next;
+    if (queue->tail == &job->next)
+        queue->tail = link;
+    return job;
+}
+
+static inline void batcher_count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static inline double batcher_stage_done(struct adl_batcher *b, enum adl_stage stage,
+                                        uint64_t from_ns, uint64_t to_ns)
+{
+    double ms = adl_clock_ms(from_ns, to_ns);
+    adl_histogram_add(&b->config.metrics->stage_seconds[stage], &adl_buckets_seconds, ms / 1e3);
+    return ms;
+}
+
+/* --- batcher_queue.c --------------------------------------------------------------- */
+
+/* Returns the processor time of this thread in milliseconds. */
+double adl_batcher_thread_ms(void);
+
+/* Returns the link of the job in the queue that goes first, NULL if the queue is empty. Called
+ * under the lock. */
+struct adl_job **adl_batcher_first(const struct adl_batcher *b, struct queue *queue);
+
+/* Charges a job's sender, and wakes large work that may go on. Called under the lock. */
+void adl_batcher_charge(struct adl_batcher *b, const struct adl_fair_place *place, double ms);
+
+/* Fails if the job's result is not needed any more, and counts the reason in the metrics. */
+int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool aborted,
+                       struct adl_error *err) ADL_MUST_CHECK;
+
+/* Changes the memory that a job has reserved. Called under the lock. */
+void adl_batcher_reserve(struct adl_batcher *b, struct adl_job *job, size_t bytes);
+
+/* Does one step of the engine's batch. Called under the lock, which is released during the
+ * step. */
+void adl_batcher_do_step(struct adl_batcher *b);
+
+/* --- batcher_work.c --------------------------------------------------------------- */
+
+void *adl_batcher_work(void *worker);
+/* --- batcher_engine.c ------------------------------------------------------------- */
+
+void *adl_batcher_run_engine(void *batcher);
+
+#endif

@@ -1,0 +1,70 @@
+/* What the workers, the engine and the submitters of the batcher have in common: queues, charges,
+ * reservations. The design is in batcher.c. */
+
+#include <time.h>
+
+#include "server/serving/batcher_parts.h"
+
+double adl_batcher_thread_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+struct adl_job **adl_batcher_first(const struct adl_batcher *b, struct queue *queue)
+{
+    struct adl_job **first = queue->head ? &queue->head : NULL;
+
+    for (struct adl_job **link = first; link && *link; link = &(*link)->next)
+        if (adl_fair_before(b->fair, &(*link)->place, &(*first)->place))
+            first = link;
+    return first;
+}
+
+void adl_batcher_charge(struct adl_batcher *b, const struct adl_fair_place *place, double ms)
+{
+    adl_fair_charge(b->fair, place, ms);
+    if (b->paced > 0 && place->lane == ADL_LANE_SMALL)
+        pthread_cond_broadcast(&b->pace);
+}
+
+void adl_batcher_reserve(struct adl_batcher *b, struct adl_job *job, size_t bytes)
+{
+    const bool less = bytes < job->reserved;
+
+    b->memory += bytes - job->reserved;
+    job->reserved = bytes;
+    if (less)
+        pthread_cond_broadcast(&b->worker_wake);
+}
+
+int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool aborted,
+                       struct adl_error *err)
+{
+    if (aborted)
+        return adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
+    if (adl_clock_ns() > job->deadline_ns) {
+        batcher_count(&b->config.metrics->abandoned_deadline);
+        return adl_fail(err, ADL_ERR_BUSY,
+                        "the image waited longer than the time limit of a request");
+    }
+    if (job->abandoned && job->abandoned(job)) {
+        batcher_count(&b->config.metrics->abandoned_disconnected);
+        return adl_fail(err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
+    }
+    return 0;
+}
+
+void adl_batcher_do_step(struct adl_batcher *b)
+{
+    struct adl_job *job = queue_take(&b->shared, &b->shared.head);
+    void (*step)(const struct adl_batcher *, struct adl_job *) = b->step;
+
+    pthread_mutex_unlock(&b->lock);
+    step(b, job);
+    pthread_mutex_lock(&b->lock);
+    if (--b->unfinished_steps == 0)
+        pthread_cond_signal(&b->engine_wake);
+}
