@@ -174,8 +174,6 @@
 #define ADL_LIMIT_MEMORY_BYTES (1024 * ADL_MIB)
 /* Memory of one connection inside libmicrohttpd, for its headers and buffers. */
 #define ADL_LIMIT_CONNECTION_BYTES (128 * ADL_KIB)
-/* Open connections, including those of suspended requests. */
-#define ADL_LIMIT_CONNECTIONS 1024
 /* Listening sockets that a service manager passes. */
 #define ADL_LIMIT_LISTENERS 16
 /* --queue. */

@@ -329,10 +329,19 @@ static void on_log(const char *message)
     adl_log(ADL_LOG_DEBUG, "http", message, NULL);
 }
 
+static void on_crowded(size_t closed, size_t refused)
+{
+    adl_log(ADL_LOG_WARN, "connections",
+            "there are too many connections; some that carried no request were closed, or new ones "
+            "refused (--max-connections, --max-connections-per-address)",
+            json_pack("{s:I, s:I}", "closed", (json_int_t)closed, "refused", (json_int_t)refused));
+}
+
 const struct adl_http_hooks adl_route_hooks = {
     .begin = on_begin,
     .complete = on_complete,
     .refuse = on_refuse,
     .done = on_done,
     .log = on_log,
+    .crowded = on_crowded,
 };

@@ -330,9 +330,7 @@ static struct event wait_for_signal(struct lifecycle *life, int timeout_ms)
 static int serve(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t watchdog = adl_notify_watchdog_ns();
-    /* Slow clients are noticed with a delay of at most a quarter of the time limit, but
-     * connections are not checked more than once a second. */
-    int pause_ms = ADL_MAX(1000, life->server->timeout_s * 250);
+    int pause_ms = 1000; /* how often connections are checked for deadlines */
 
     if (watchdog)
         pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);

@@ -44,6 +44,8 @@ struct settings {
     double max_map_cost;
     size_t memory;
     int queue;
+    int max_connections, max_connections_each;
+    int header_timeout, idle_timeout;
     int decode_threads;
     bool fast_decode, exact_decode;
     int timeout;
@@ -254,8 +256,10 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     };
     struct adl_http_config http = {
         .io_threads = IO_THREADS,
-        .connections = ADL_LIMIT_CONNECTIONS + (unsigned)s->queue,
-        .idle_s = (unsigned)s->timeout,
+        .connections = (unsigned)(s->max_connections + s->queue),
+        .connections_each = (unsigned)s->max_connections_each,
+        .header_s = (unsigned)s->header_timeout,
+        .idle_s = (unsigned)(s->idle_timeout ? s->idle_timeout : s->timeout),
         .request_s = (unsigned)s->timeout,
         .bodies_bytes = memory_of(s) / 4,
         .hooks = adl_route_hooks,
@@ -428,6 +432,19 @@ static const struct adl_option table[] = {
      .help = "overrule --fast-decode: the default, in which serve, localize and eval agree"},
     {"timeout", ADL_INT(struct settings, timeout), .value = "30", .min = 1, .max = 3600,
      .metavar = "SECONDS", .help = "time limit for receiving and answering a request"},
+    {"header-timeout", ADL_INT(struct settings, header_timeout), .value = "10", .min = 1,
+     .max = 3600, .metavar = "SECONDS",
+     .help = "time limit for the head of a request, from the connection or from its first line"},
+    {"idle-timeout", ADL_INT(struct settings, idle_timeout), .min = 1, .max = 3600,
+     .metavar = "SECONDS", .default_note = "as --timeout",
+     .help = "time after which a connection without a request is closed"},
+    {"max-connections", ADL_INT(struct settings, max_connections), .value = "1024", .min = 16,
+     .max = 60000, .metavar = "N",
+     .help = "maximum open connections, besides those of --queue; for a further one, the longest "
+             "idle one of the address that has the most is closed"},
+    {"max-connections-per-address", ADL_INT(struct settings, max_connections_each), .min = 1,
+     .max = 60000, .metavar = "N", .default_note = "no limit",
+     .help = "maximum open connections of one address"},
     {"drain-timeout", ADL_INT(struct settings, drain_timeout), .value = "20", .min = 0, .max = 3600,
      .metavar = "SECONDS", .help = "time limit for finishing accepted requests after SIGTERM"},
     {"cors-origin", ADL_STRING(struct settings, cors_origin), .metavar = "ORIGIN",

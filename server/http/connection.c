@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/size.h"
 
 bool adl_http_elapsed(uint64_t since_ns, unsigned limit_s)
 {
@@ -47,6 +48,79 @@ bool adl_http_client_gone(const struct adl_http_request *request)
     return poll(&state, 1, 0) > 0;
 }
 
+/* --- limits ----------------------------------------------------------------------- */
+
+static unsigned connection_bucket(const struct adl_http *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return adl_crowd_bucket(&http->crowd, info ? info->client_addr : NULL);
+}
+
+/* Closes a connection that carries no request: of the address with the most connections, or of
+ * `bucket` if that is not negative, the one that has been so for the longest time. Returns false if
+ * there is none. Called under the lock. */
+static bool give_way(struct adl_http *http, int bucket)
+{
+    const unsigned *counts = http->crowd.counts;
+    struct adl_http_peer *victim = NULL;
+
+    for (struct adl_http_peer *p = http->peers; p; p = p->next) {
+        if (p->busy || p->giving_way || (bucket >= 0 && p->bucket != (unsigned)bucket))
+            continue;
+        if (!victim || counts[p->bucket] > counts[victim->bucket] ||
+            (counts[p->bucket] == counts[victim->bucket] && p->since_ns < victim->since_ns))
+            victim = p;
+    }
+    if (!victim)
+        return false;
+    victim->giving_way = true;
+    http->giving_way++;
+    http->gave_way++;
+    shutdown(victim->fd, SHUT_RDWR);
+    return true;
+}
+
+bool adl_http_is_full(struct adl_http *http, size_t open)
+{
+    bool full;
+
+    if (open < http->config.connections)
+        return false;
+    pthread_mutex_lock(&http->lock);
+    full =
+        open - ADL_MIN(open, http->giving_way) >= http->config.connections && !give_way(http, -1);
+    pthread_mutex_unlock(&http->lock);
+    return full;
+}
+
+bool adl_http_enter(struct adl_http *http, const struct sockaddr *address)
+{
+    const unsigned most = http->config.connections_each;
+    unsigned bucket = adl_crowd_bucket(&http->crowd, address);
+    bool enters = true;
+
+    pthread_mutex_lock(&http->lock);
+    /* Clients of a Unix socket have no address. */
+    if (most > 0 && bucket > 0 && http->crowd.counts[bucket] >= most)
+        enters = give_way(http, (int)bucket);
+    if (enters)
+        http->crowd.counts[bucket]++;
+    else
+        http->refused++;
+    pthread_mutex_unlock(&http->lock);
+    return enters;
+}
+
+void adl_http_leave(struct adl_http *http, const struct sockaddr *address)
+{
+    pthread_mutex_lock(&http->lock);
+    http->crowd.counts[adl_crowd_bucket(&http->crowd, address)]--;
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* --- lists ------------------------------------------------------------------------ */
+
 void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode what)
 {
@@ -58,9 +132,14 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
         atomic_fetch_sub(&http->unstarted, 1);
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         peer = info ? adl_calloc(1, sizeof *peer) : NULL;
-        if (!peer)
+        if (!peer) {
+            pthread_mutex_lock(&http->lock);
+            http->crowd.counts[connection_bucket(http, connection)]--;
+            pthread_mutex_unlock(&http->lock);
             return;
+        }
         *socket_context = peer;
+        peer->bucket = connection_bucket(http, connection);
         peer->fd = info->connect_fd;
         peer->connection = connection;
         peer->since_ns = adl_clock_ns();
@@ -76,6 +155,8 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
         *peer->link = peer->next;
         if (peer->next)
             peer->next->link = peer->link;
+        http->crowd.counts[peer->bucket]--;
+        http->giving_way -= peer->giving_way;
         pthread_mutex_unlock(&http->lock);
         adl_free(peer);
         *socket_context = NULL;
@@ -95,6 +176,8 @@ void adl_http_set_busy(struct adl_http_request *request, bool busy)
     pthread_mutex_lock(&request->http->lock);
     request->peer->busy = busy;
     request->peer->in_headers = false;
+    request->peer->used = true;
+    request->peer->send_by_ns = 0;
     request->peer->since_ns = adl_clock_ns();
     pthread_mutex_unlock(&request->http->lock);
 }

@@ -86,6 +86,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -348,6 +349,8 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     }
     http->config = *config;
     pthread_mutex_init(&http->lock, NULL);
+    if (getrandom(&http->crowd.seed, sizeof http->crowd.seed, 0) < 0)
+        http->crowd.seed = 0;
     http->linger = adl_linger_create(err);
     if (!http->linger)
         goto out;
@@ -379,15 +382,21 @@ static void http_take(void *context, int fd, const struct sockaddr *address, soc
 {
     struct adl_http *http = context;
 
+    if (!adl_http_enter(http, address)) {
+        close(fd);
+        return;
+    }
     atomic_fetch_add(&http->unstarted, 1);
-    if (MHD_add_connection(http->daemon, fd, address, length) != MHD_YES)
+    if (MHD_add_connection(http->daemon, fd, address, length) != MHD_YES) {
         atomic_fetch_sub(&http->unstarted, 1);
+        adl_http_leave(http, address);
+    }
 }
 
 static bool http_is_full(void *context)
 {
     struct adl_http *http = context;
-    return adl_http_connections(http) + atomic_load(&http->unstarted) >= http->config.connections;
+    return adl_http_is_full(http, adl_http_connections(http) + atomic_load(&http->unstarted));
 }
 
 int adl_http_accept(struct adl_http *http, struct adl_error *err)
@@ -415,11 +424,27 @@ void adl_http_stop_accepting(struct adl_http *http, bool rest)
     }
 }
 
+/* Returns whether a connection has taken too long: to begin a request, to send its head, or to read
+ * a long reply. */
+static bool is_overdue(const struct adl_http_config *config, const struct adl_http_peer *peer,
+                       uint64_t now)
+{
+    const bool waits_for_head = !peer->used || peer->in_headers;
+    const unsigned idle_s = config->idle_s + (waits_for_head ? 0 : config->request_s);
+
+    if (peer->busy)
+        return peer->send_by_ns > 0 && now > peer->send_by_ns;
+    return adl_http_elapsed(peer->since_ns,
+                            waits_for_head ? ADL_MIN(config->header_s, idle_s) : idle_s);
+}
+
 /* Shutting down a socket's reading side wakes the library, which then finds the end of the
  * connection. */
 void adl_http_enforce_deadlines(struct adl_http *http)
 {
     unsigned request_s = http->config.request_s;
+    size_t gave_way = 0, refused = 0;
+    uint64_t now = adl_clock_ns();
 
     pthread_mutex_lock(&http->lock);
     for (struct adl_http_request *r = http->arriving; r; r = r->next) {
@@ -433,12 +458,20 @@ void adl_http_enforce_deadlines(struct adl_http *http)
             adl_http_wake_at_end(adl_http_socket(r));
     }
     for (struct adl_http_peer *p = http->peers; p; p = p->next) {
-        if (!p->busy && adl_http_elapsed(p->since_ns, http->config.idle_s + request_s))
+        if (is_overdue(&http->config, p, now))
             shutdown(p->fd, SHUT_RDWR);
         else if (!p->busy)
             adl_http_wake_at_end(p->fd);
     }
+    if (now - http->reported_ns > 1000000000) {
+        gave_way = http->gave_way;
+        refused = http->refused;
+        http->gave_way = http->refused = 0;
+        http->reported_ns = now;
+    }
     pthread_mutex_unlock(&http->lock);
+    if (gave_way + refused > 0 && http->config.hooks.crowded)
+        http->config.hooks.crowded(gave_way, refused);
 }
 
 size_t adl_http_in_flight(const struct adl_http *http)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "server/http/accept.h"
+#include "server/http/crowd.h"
 #include "server/http/linger.h"
 #include "server/http/request.h"
 
@@ -16,10 +17,14 @@
 struct adl_http_peer {
     int fd;
     struct MHD_Connection *connection;
-    uint64_t since_ns; /* time of the last change of `busy`, or of the connect */
-    bool busy;         /* a request is being handled */
-    bool in_headers;   /* a request line has arrived, and the handler was not called yet */
-    pthread_t thread;  /* the I/O thread, once `in_headers` was set */
+    uint64_t since_ns;   /* time of the last change of `busy`, or of the connect */
+    bool busy;           /* a request is being handled */
+    bool in_headers;     /* a request line has arrived, and the handler was not called yet */
+    bool used;           /* a request was handled before */
+    bool giving_way;     /* it is being closed, to make room for another */
+    unsigned bucket;     /* of the client's address, in `crowd` */
+    uint64_t send_by_ns; /* when a long reply has to be sent; 0: there is none */
+    pthread_t thread;    /* the I/O thread, once `in_headers` was set */
     struct adl_http_target target; /* of the latest request; only the I/O thread reads it */
     struct adl_http_peer *next, **link;
 };
@@ -35,6 +40,10 @@ struct adl_http {
     pthread_mutex_t lock;              /* protects the two lists, see the design in http.c */
     struct adl_http_request *arriving; /* requests whose body is not complete yet */
     struct adl_http_peer *peers;       /* open connections */
+    struct adl_crowd crowd;            /* connections by address, those not yet in `peers` too */
+    size_t giving_way;                 /* of the connections */
+    size_t gave_way, refused;          /* connections closed for a limit since the last report */
+    uint64_t reported_ns;
 };
 
 /* --- connection.c ------------------------------------------------------------- */
@@ -49,6 +58,13 @@ void adl_http_wake_at_end(int fd);
 /* MHD_OPTION_NOTIFY_CONNECTION: keeps the list of open connections. */
 void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                             enum MHD_ConnectionNotificationCode what);
+/* Returns whether a further connection has to wait, because there are `open` ones and all are busy.
+ * If not, one that is not may have been told to give way. */
+bool adl_http_is_full(struct adl_http *http, size_t open);
+/* Counts an accepted connection. Returns false if its client has too many, and none that can give
+ * way. */
+bool adl_http_enter(struct adl_http *http, const struct sockaddr *address);
+void adl_http_leave(struct adl_http *http, const struct sockaddr *address);
 /* MHD_OPTION_URI_LOG_CALLBACK: notes the target of a request whose headers follow. */
 void *adl_http_on_target(void *cls, const char *target, struct MHD_Connection *connection);
 /* Returns the entry of a connection in `peers`; NULL if there was no memory for it. */

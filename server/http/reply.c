@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/str.h"
 
 void adl_http_release_reply(struct adl_http_request *request)
@@ -41,6 +43,22 @@ void adl_http_add_header(struct adl_http_request *request, const char *name, con
     request->header_count++;
 }
 
+/* The least rate at which a long reply has to be read, besides the time of a request: a reply that
+ * nobody reads takes memory. */
+#define SEND_BYTES_PER_S (64 * ADL_KIB)
+
+static void limit_sending(struct adl_http_request *request, size_t length)
+{
+    struct adl_http *http = request->http;
+    uint64_t seconds = http->config.request_s + length / SEND_BYTES_PER_S;
+
+    if (length < SEND_BYTES_PER_S)
+        return;
+    pthread_mutex_lock(&http->lock);
+    request->peer->send_by_ns = adl_clock_ns() + seconds * 1000000000;
+    pthread_mutex_unlock(&http->lock);
+}
+
 enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
 {
     struct adl_http_body body = request->reply;
@@ -63,6 +81,7 @@ enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
     result = MHD_queue_response(request->connection, (unsigned)request->status, response);
     MHD_destroy_response(response);
     request->queued = result == MHD_YES;
+    limit_sending(request, body.length);
     return result;
 }
 

@@ -94,16 +94,21 @@ struct adl_http_hooks {
      * disconnected or its connection was closed. */
     void (*done)(struct adl_http_request *request, bool sent);
     void (*log)(const char *message); /* a message of libmicrohttpd, one line */
+    /* Called once a second at most: so many connections were closed, or refused, for a limit. */
+    void (*crowded)(size_t closed, size_t refused);
 };
 
 struct adl_http_config {
     int listen_fds[ADL_LIMIT_LISTENERS]; /* may be shared with other processes and may block */
     size_t listen_count;
     unsigned io_threads;
-    unsigned connections;              /* maximum; further clients wait in the kernel's backlog */
-    unsigned idle_s;                   /* seconds after which a silent connection is closed */
-    unsigned request_s;                /* seconds within which a request has to arrive */
-    size_t bodies_bytes;               /* maximum bytes of all bodies in memory together */
+    unsigned connections;      /* maximum; for further ones others that are not busy are
+                                  closed, or they wait in the kernel's backlog */
+    unsigned connections_each; /* maximum of one address; 0: as many as there are */
+    unsigned header_s;         /* seconds within which the head of a request has to arrive */
+    unsigned idle_s;           /* seconds after which a silent connection is closed */
+    unsigned request_s;        /* seconds within which a request has to arrive */
+    size_t bodies_bytes;       /* maximum bytes of all bodies in memory together */
     const struct adl_proxies *proxies; /* trusted ones; must outlive the server; NULL: none */
     struct adl_http_hooks hooks;
     void *context; /* returned by adl_http_context() */
