@@ -255,6 +255,10 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
                            "the body did not arrive within %d second%s",
                            exchange->server->timeout_s, ADL_S(exchange->server->timeout_s));
         break;
+    case ADL_HTTP_MALFORMED:
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "the line of a chunk's size is too long");
+        break;
     case ADL_HTTP_NO_MEMORY:
         adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
                            "there is not enough memory for the body at present");

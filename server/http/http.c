@@ -75,7 +75,8 @@
  *   off by MHD_OPTION_STRICT_FOR_CLIENT and made here. The check of Content-Length cannot
  *   be turned off, and the only sign of a refusal is a message to the log. http_log() answers
  *   when it gets this message, and closes the writing side, so that the library's reply is
- *   not sent. */
+ *   not sent. The same is done for the line of a chunk's size that does not fit into its buffer,
+ *   which it answers with 500. */
 
 #include "server/http/http.h"
 
@@ -321,6 +322,26 @@ static void http_refuse_length(struct adl_http *http)
     http_end(request, request->queued);
 }
 
+/* Answers a request in which the line of a chunk's size does not fit into the library's buffer,
+ * which it takes for an error of its own. It does not say which request it is; if several in
+ * chunks are arriving on this thread, its reply is sent. */
+static void http_refuse_chunk(struct adl_http *http)
+{
+    struct adl_http_request *found = NULL;
+    bool several = false;
+
+    pthread_mutex_lock(&http->lock);
+    for (struct adl_http_request *r = http->arriving; r; r = r->next)
+        if (r->has_body && r->content_length < 0 && !r->late && !r->status &&
+            pthread_equal(r->peer->thread, pthread_self())) {
+            several |= found != NULL;
+            found = r;
+        }
+    pthread_mutex_unlock(&http->lock);
+    if (found && !several)
+        adl_http_cut_off(found, ADL_HTTP_MALFORMED);
+}
+
 static void http_log(void *cls, const char *fmt, va_list args)
 {
     struct adl_http *http = cls;
@@ -335,6 +356,8 @@ static void http_log(void *cls, const char *fmt, va_list args)
     if (!strncmp(text, "Failed to parse `Content-Length'", 32) ||
         !strncmp(text, "Too large value of 'Content-Length'", 35))
         http_refuse_length(http);
+    if (!strncmp(text, "Error processing request (HTTP response code is 500", 51))
+        http_refuse_chunk(http);
 }
 
 struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)

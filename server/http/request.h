@@ -83,6 +83,7 @@ struct adl_http_request {
 enum adl_http_refusal {
     ADL_HTTP_TOO_LARGE, /* the body exceeds its limit */
     ADL_HTTP_TOO_SLOW,  /* the request did not arrive in time */
+    ADL_HTTP_MALFORMED, /* the framing of the body is malformed */
     ADL_HTTP_NO_MEMORY  /* out of memory, or the bodies of all requests exceed their budget */
 };
 

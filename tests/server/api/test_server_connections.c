@@ -397,6 +397,27 @@ static void refuses_what_could_smuggle_a_request(void)
         {"length with a sign", BYTES(POST_HEAD "Content-Length: +4\r\n\r\nabcd"), 400},
         {"list of lengths", BYTES(POST_HEAD "Content-Length: 4, 4\r\n\r\nabcd"), 400},
         {"no length in the header", BYTES(POST_HEAD "Content-Length:\r\n\r\n"), 400},
+        {"unknown coding", BYTES(POST_HEAD "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), 501},
+        {"list of codings",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"), 501},
+        {"coding and a control character",
+         BYTES(POST_HEAD "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n"), 400},
+        {"coding on a folded line",
+         BYTES(POST_HEAD "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"), 400},
+        {"size of a chunk with 0x",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"), 400},
+        {"size of a chunk with a sign",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"), 400},
+        {"size of a chunk and a blank",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n"), 400},
+        {"size of a chunk beyond 64 bits",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n"
+                         "\r\n"),
+         413},
+        {"line feed in an extension",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n"), 400},
+        {"more bytes than the chunk",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n0\r\n\r\n"), 400},
         {"length beyond 64 bits", BYTES(POST_HEAD "Content-Length: 99999999999999999999\r\n\r\n"),
          413},
     };
@@ -424,6 +445,52 @@ static void refuses_what_could_smuggle_a_request(void)
         CU_ASSERT_EQUAL(test_next_status(waiting[i]), 200);
         close(waiting[i]);
     }
+    test_service_close(&service);
+}
+
+/* The request inside of a body that the method does not need (0.CL) is not a request. */
+static void bodies_are_not_requests(void)
+{
+    static const char *const heads[] = {
+        START HOST, "HEAD /healthz HTTP/1.1\r\n" HOST, "OPTIONS /localize HTTP/1.1\r\n" HOST,
+        "DELETE /localize HTTP/1.1\r\n" HOST, START HOST "Expect: y 100-continue\r\n"};
+    char text[8000];
+
+    if (!open_server(NULL))
+        return;
+    for (size_t i = 0; i < ADL_COUNT(heads); i++) {
+        int fd = test_connect(&service.server);
+        test_send_text(fd, "%sContent-Length: %zu\r\n\r\n%s", heads[i], strlen(SECOND), SECOND);
+        shutdown(fd, SHUT_WR);
+        ssize_t length = receive_to_end(fd, text, sizeof text);
+        if (length < 0 || count(text, "HTTP/1.1 ") > 1 || strstr(text, "/second"))
+            TEST_FAIL("%s is answered with %s", heads[i], length < 0 ? "no end" : text);
+        close(fd);
+    }
+    test_service_close(&service);
+}
+
+/* An extension of a chunk that does not fit into any buffer is the client's mistake. */
+static void refuses_long_extensions(void)
+{
+    enum { LENGTH = 200000 };
+    char *extension = adl_malloc(LENGTH, 1);
+    char text[8000];
+    int status = 0;
+
+    if (!extension || !open_server(NULL))
+        return;
+    memset(extension, 'a', LENGTH);
+    int fd = test_connect(&service.server);
+    test_send_text(fd, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n5;");
+    test_send(fd, extension, LENGTH);
+    test_send_text(fd, "\r\nabcde\r\n0\r\n\r\n");
+    ssize_t length = receive_to_end(fd, text, sizeof text);
+    CU_ASSERT(length > 0 && sscanf(text, "HTTP/1.1 %d", &status) == 1 && status == 400);
+    CU_ASSERT(length > 0 && count(text, "HTTP/1.1 ") == 1);
+    CU_ASSERT(length > 0 && strstr(text, "malformed-request") != NULL);
+    close(fd);
+    adl_free(extension);
     test_service_close(&service);
 }
 
@@ -469,6 +536,8 @@ TEST_SUITE(server_connections,
            {"survives clients that leave", survives_clients_that_leave},
            {"takes no harm from garbage", takes_no_harm_from_garbage},
            {"refuses what could smuggle a request", refuses_what_could_smuggle_a_request},
+           {"bodies are not requests", bodies_are_not_requests},
+           {"refuses long extensions", refuses_long_extensions},
            {"accepts unusual headers", accepts_unusual_headers});
 TEST_ALONE(drops_bodies_that_break_off);
 TEST_ALONE(takes_no_harm_from_garbage);
