@@ -371,6 +371,7 @@ static void drain(struct lifecycle *life, int drain_s)
     uint64_t settle = ADL_MIN(begin + (uint64_t)SETTLE_MS * 1000000, until);
 
     server->draining = true;
+    adl_http_hurry(server->http);
     adl_registry_stop_loading(server->registry);
     answer_callers(&life->current_callers, "the server is shutting down");
     answer_callers(&life->next_callers, "the server is shutting down");

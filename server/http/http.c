@@ -192,6 +192,19 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
     return request;
 }
 
+/* A body that is read only to keep the connection: reading it takes less time than the client's
+ * next connection would. */
+#define SKIPPED_BODY_BYTES ADL_MIB
+
+/* Returns whether a request that was refused for want of capacity keeps its connection: its body is
+ * discarded, and the reply is sent after it. Such clients come again, and all at once. */
+static bool http_skips_body(const struct adl_http_request *request)
+{
+    return request->status == 503 && request->framing == ADL_HTTP_FRAMING_CLEAR &&
+           request->content_length > 0 && (size_t)request->content_length <= SKIPPED_BODY_BYTES &&
+           !adl_http_header(request, "Expect");
+}
+
 /* Handles a request. The library calls this once with the headers, then for each piece of the
  * body, then with *upload_data_size == 0 until the request is answered or suspended, and once
  * more after a resume. */
@@ -206,6 +219,8 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
         *con_cls = request = http_begin(http, connection, url, method, version);
         if (!request)
             return MHD_NO;
+        if (http_skips_body(request))
+            return MHD_YES;
         /* The bytes that follow an ambiguous request may belong to its body. */
         if (request->status && (request->has_body || request->framing != ADL_HTTP_FRAMING_CLEAR)) {
             request->early = true;
@@ -227,6 +242,11 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
             return adl_http_cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
             http->config.hooks.complete(request);
+        else if (http_skips_body(request) && !request->held) {
+            request->held = true;
+            adl_http_suspend(request);
+            adl_delay_add(http->delay, request);
+        }
         if (request->suspended)
             return MHD_YES; /* another thread may own the request already */
     }
@@ -377,6 +397,9 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     http->linger = adl_linger_create(err);
     if (!http->linger)
         goto out;
+    http->delay = adl_delay_create(adl_http_resume, err);
+    if (!http->delay)
+        goto out;
     http->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_EXTERNAL_LOGGER, http_log, http,
         MHD_OPTION_THREAD_POOL_SIZE, config->io_threads, MHD_OPTION_CONNECTION_LIMIT,
@@ -394,6 +417,8 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     }
     return http;
 out:
+    adl_delay_end(http->delay);
+    adl_delay_free(http->delay);
     adl_linger_free(http->linger);
     pthread_mutex_destroy(&http->lock);
     adl_free(http);
@@ -524,9 +549,16 @@ size_t adl_http_unsettled(struct adl_http *http, unsigned recent_ms)
     return count;
 }
 
+void adl_http_hurry(struct adl_http *http)
+{
+    adl_delay_end(http->delay);
+}
+
 void adl_http_stop(struct adl_http *http)
 {
     adl_http_stop_accepting(http, false);
+    adl_http_hurry(http);
+    adl_delay_free(http->delay);
     MHD_stop_daemon(http->daemon);
     adl_linger_free(http->linger);
     pthread_mutex_destroy(&http->lock);

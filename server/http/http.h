@@ -36,6 +36,8 @@ void adl_http_enforce_deadlines(struct adl_http *http);
 size_t adl_http_in_flight(const struct adl_http *http);
 /* Returns the number of open connections. */
 size_t adl_http_connections(const struct adl_http *http);
+/* Sends all refusals that are held back, and holds none back from now on. */
+void adl_http_hurry(struct adl_http *http);
 /* Closes all connections, joins the I/O threads and frees `http`. No request may be
  * suspended at this point. */
 void adl_http_stop(struct adl_http *http);

@@ -9,6 +9,7 @@
 
 #include "server/http/accept.h"
 #include "server/http/crowd.h"
+#include "server/http/delay.h"
 #include "server/http/linger.h"
 #include "server/http/request.h"
 
@@ -34,6 +35,7 @@ struct adl_http {
     struct MHD_Daemon *daemon;
     struct adl_acceptor *acceptors[ADL_LIMIT_LISTENERS]; /* NULL: not yet, or not any more */
     struct adl_linger *linger;
+    struct adl_delay *delay;
     _Atomic size_t in_flight;
     _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
     _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */

@@ -75,9 +75,11 @@ struct adl_http_request {
     size_t body_limit;
     size_t body_capacity;
     bool discard, received, completed, queued, early, suspended;
-    bool late; /* it did not arrive in time; under the lock while it is arriving */
-    struct adl_http_request *next, **link;
-    struct adl_http_peer *peer; /* its connection */
+    bool late;           /* it did not arrive in time; under the lock while it is arriving */
+    bool held;           /* its refusal was held back */
+    uint64_t release_ns; /* until when */
+    struct adl_http_request *next, **link; /* of those that are arriving, or held back */
+    struct adl_http_peer *peer;            /* its connection */
 };
 
 enum adl_http_refusal {

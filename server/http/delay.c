@@ -1,0 +1,130 @@
+/* Holds refusals back; see delay.h.
+ *
+ * A client that gets 503 and ignores Retry-After sends its next request when it has read the reply.
+ * So the rate of refusals is the number of such clients divided by the time that one takes, and is
+ * limited here to RATE a second by the time: with n requests held, n / RATE seconds, from
+ * SHORTEST_MS to LONGEST_MS. A refusal takes about 0.1 ms of processor time. A request that is held
+ * takes a connection and no thread.
+ *
+ * Lock. `lock` protects the list and `ended`. The list is in the order of arrival; as the time
+ * depends on the length of the list, a request may wait for the one before it. The lock is not held
+ * during `release`. */
+
+#include "server/http/delay.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+
+#define RATE 400
+#define SHORTEST_MS 20
+#define LONGEST_MS 2000
+
+struct adl_delay {
+    void (*release)(struct adl_http_request *request);
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct adl_http_request *first, **last;
+    size_t count;
+    bool ended;
+};
+
+/* Waits until a time of adl_clock_ns(), or until woken. Called under the lock. */
+static void delay_wait(struct adl_delay *delay, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+                             .tv_nsec = (long)(until_ns % 1000000000)};
+    pthread_cond_timedwait(&delay->wake, &delay->lock, &until);
+}
+
+static void *delay_run(void *argument)
+{
+    struct adl_delay *delay = argument;
+
+    pthread_mutex_lock(&delay->lock);
+    while (delay->first || !delay->ended) {
+        struct adl_http_request *request = delay->first;
+        if (!request) {
+            pthread_cond_wait(&delay->wake, &delay->lock);
+            continue;
+        }
+        if (!delay->ended && adl_clock_ns() < request->release_ns) {
+            delay_wait(delay, request->release_ns);
+            continue;
+        }
+        delay->first = request->next;
+        if (!delay->first)
+            delay->last = &delay->first;
+        delay->count--;
+        pthread_mutex_unlock(&delay->lock);
+        delay->release(request);
+        pthread_mutex_lock(&delay->lock);
+    }
+    pthread_mutex_unlock(&delay->lock);
+    return NULL;
+}
+
+struct adl_delay *adl_delay_create(void (*release)(struct adl_http_request *request),
+                                   struct adl_error *err)
+{
+    struct adl_delay *delay = adl_calloc(1, sizeof *delay);
+    pthread_condattr_t monotonic;
+
+    if (!delay) {
+        adl_fail_nomem(err, "connections");
+        return NULL;
+    }
+    delay->release = release;
+    delay->last = &delay->first;
+    pthread_mutex_init(&delay->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&delay->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&delay->thread, NULL, delay_run, delay) == 0)
+        return delay;
+    pthread_cond_destroy(&delay->wake);
+    pthread_mutex_destroy(&delay->lock);
+    adl_free(delay);
+    adl_fail(err, ADL_ERR_NOMEM, "cannot start a thread");
+    return NULL;
+}
+
+void adl_delay_end(struct adl_delay *delay)
+{
+    if (!delay)
+        return;
+    pthread_mutex_lock(&delay->lock);
+    delay->ended = true;
+    pthread_cond_signal(&delay->wake);
+    pthread_mutex_unlock(&delay->lock);
+}
+
+void adl_delay_free(struct adl_delay *delay)
+{
+    if (!delay)
+        return;
+    pthread_join(delay->thread, NULL);
+    pthread_cond_destroy(&delay->wake);
+    pthread_mutex_destroy(&delay->lock);
+    adl_free(delay);
+}
+
+void adl_delay_add(struct adl_delay *delay, struct adl_http_request *request)
+{
+    pthread_mutex_lock(&delay->lock);
+    uint64_t ms = ADL_MIN(ADL_MAX(delay->count * 1000 / RATE, SHORTEST_MS), LONGEST_MS);
+    request->release_ns = adl_clock_ns() + ms * 1000000;
+    request->next = NULL;
+    *delay->last = request;
+    delay->last = &request->next;
+    delay->count++;
+    /* The thread waits for the first one, and later ones come after it. */
+    if (delay->first == request)
+        pthread_cond_signal(&delay->wake);
+    pthread_mutex_unlock(&delay->lock);
+}
