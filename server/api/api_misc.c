@@ -25,7 +25,7 @@ static void answer_word(struct adl_exchange *exchange, const char *word)
 /* Returns whether the server accepts requests; if not, answers the request with the reason. */
 static bool is_ready(struct adl_exchange *exchange)
 {
-    if (exchange->server->draining)
+    if (exchange->server->draining || exchange->server->leaving)
         adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
     else if (!adl_registry_ready(exchange->server->registry))
         adl_answer_problem(exchange, ADL_PROBLEM_LOADING, 1, "a model is still loading");

@@ -15,7 +15,8 @@
  * writes `load_error`, which is read only after the loader was joined. `ready` is written
  * while no loader runs.
  *
- * Order of the shutdown, which libmicrohttpd prescribes in part. (1) `draining` is set: new
+ * Order of the shutdown, which libmicrohttpd prescribes in part. (0) For delay_s seconds, only
+ * /readyz says no. (1) `draining` is set: new
  * requests get 503 and `Connection: close` (see below for an inherited socket). (2) The
  * requests in flight may finish, for at most drain_s seconds; a second signal ends the
  * process. (3) The batcher finishes the remaining jobs with an error and becomes idle. Now no
@@ -44,6 +45,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -61,6 +63,7 @@
 #define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
 #define SETTLE_MS 1000   /* how long to wait for connections that may carry a request soon */
 #define RECENT_MS 500    /* connections that are idle for longer are closed */
+#define LOADER_S 1       /* how long a load is waited for in the end */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
 /* The processes that wait for the end of one reload. */
@@ -397,22 +400,58 @@ static void drain(struct lifecycle *life, int drain_s)
     adl_http_stop(server->http);
 }
 
-int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s,
+/* Goes on serving while /readyz says no, so that load balancers send their requests elsewhere
+ * before any is refused. */
+static void leave(struct lifecycle *life, int delay_s)
+{
+    uint64_t until = adl_clock_ns() + (uint64_t)delay_s * 1000000000;
+
+    if (delay_s == 0)
+        return;
+    life->server->leaving = true;
+    adl_log(ADL_LOG_INFO, "drain", "/readyz answers 503 from now on",
+            json_pack("{s:i}", "drain_delay_s", delay_s));
+    while (adl_clock_ns() < until) {
+        adl_notify("STOPPING=1\nSTATUS=leaving\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000");
+        poll(NULL, 0, (int)ADL_MIN((until - adl_clock_ns()) / 1000000 + 1, (uint64_t)500));
+        adl_http_enforce_deadlines(life->server->http);
+    }
+}
+
+/* Joins the loader, unless it hangs: opening a file may take for ever, if that is a FIFO without a
+ * writer or on a file server that is gone. */
+static void join_loader(struct lifecycle *life)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LOADER_S;
+    if (pthread_timedjoin_np(life->loader, NULL, &until) == 0)
+        return;
+    life->server->stuck = true;
+    adl_log(ADL_LOG_WARN, "stop", "a model is still being read, which is not waited for", NULL);
+}
+
+int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s, int delay_s,
                       struct adl_error *err)
 {
-    struct lifecycle life = {.server = server, .token_file = token_file};
+    /* Static, since a loader that hangs keeps a pointer to it. */
+    static struct lifecycle life;
     int result = -1;
 
+    life = (struct lifecycle){.server = server, .token_file = token_file};
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life.loaded < 0)
         adl_fail(err, ADL_ERR_IO, "cannot create an event for loading the models: %s",
                  strerror(errno));
     else if (start_loading(&life, err) == 0)
         result = serve(&life, err);
+    if (result == 0)
+        leave(&life, delay_s);
     drain(&life, drain_s);
     if (life.loading)
-        pthread_join(life.loader, NULL);
-    if (life.loaded >= 0)
+        join_loader(&life);
+    if (life.loaded >= 0 && !server->stuck)
         close(life.loaded);
     if (result == 0)
         adl_log(ADL_LOG_INFO, "stop", "stopped", NULL);

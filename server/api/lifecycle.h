@@ -11,11 +11,13 @@
 int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 
 /* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP reloads the models and
- * the tokens of `token_file` (NULL: none). Requests in flight may finish for at most
- * `drain_s` seconds after the signal; a second SIGTERM or SIGINT ends the process at once.
- * Returns when the HTTP daemon is stopped, which frees server->http. Fails if a model cannot
- * be loaded at the start, or if a thread cannot be started. */
-int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s,
+ * the tokens of `token_file` (NULL: none). After the signal, everything but /readyz is answered as
+ * before for `delay_s` seconds; then requests in flight may finish for at most `drain_s` seconds; a
+ * second SIGTERM or SIGINT ends the process at once.
+ * Returns when the HTTP daemon is stopped, which frees server->http. A load that hangs is not
+ * waited for; then server->stuck is set, and the registry must not be freed. Fails if a model
+ * cannot be loaded at the start, or if a thread cannot be started. */
+int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s, int delay_s,
                       struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -45,6 +45,8 @@ struct adl_server {
     struct adl_metrics metrics;
     struct adl_http *http;
     _Atomic bool draining;
+    _Atomic bool leaving; /* /readyz says no, and everything else is answered as before */
+    bool stuck;           /* at the end a thread still hangs in a load, and uses the registry */
 };
 
 struct adl_route;

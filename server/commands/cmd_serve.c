@@ -49,7 +49,7 @@ struct settings {
     int decode_threads;
     bool fast_decode, exact_decode;
     int timeout;
-    int drain_timeout;
+    int drain_timeout, drain_delay;
     const char *cors_origin;
     struct adl_option_list allowed_hosts;
     struct adl_option_list trusted_proxies;
@@ -308,7 +308,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     }
     for (size_t i = 0; i < http.listen_count; i++)
         announce(server, sockets.names[i]);
-    result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
+    result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, s->drain_delay, err);
 out:
     for (size_t i = 0; i < sockets.count; i++)
         close(sockets.fds[i]);
@@ -385,6 +385,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
+    if (server->stuck)
+        return result; /* a thread still uses all of it */
 out:
     adl_registry_free(server->registry);
     adl_auth_free(server->auth);
@@ -445,6 +447,10 @@ static const struct adl_option table[] = {
     {"max-connections-per-address", ADL_INT(struct settings, max_connections_each), .min = 1,
      .max = 60000, .metavar = "N", .default_note = "no limit",
      .help = "maximum open connections of one address"},
+    {"drain-delay", ADL_INT(struct settings, drain_delay), .value = "0", .min = 0, .max = 3600,
+     .metavar = "SECONDS",
+     .help = "after SIGTERM, go on serving for this time while /readyz answers 503, so that load "
+             "balancers notice"},
     {"drain-timeout", ADL_INT(struct settings, drain_timeout), .value = "20", .min = 0, .max = 3600,
      .metavar = "SECONDS", .help = "time limit for finishing accepted requests after SIGTERM"},
     {"cors-origin", ADL_STRING(struct settings, cors_origin), .metavar = "ORIGIN",

@@ -196,6 +196,53 @@ static void finishes_what_it_accepted(void)
     close_ending_server();
 }
 
+/* With --drain-delay, /readyz says no first, and everything else is served as before. */
+static void tells_balancers_before_it_leaves(void)
+{
+    struct test_reply reply;
+
+    if (!open_server((const char *const[]){"--drain-delay", "2", NULL}))
+        return;
+    test_server_signal(&service.server, SIGTERM);
+    for (int i = 0; i < 100; i++) {
+        reply = test_get(&service.server, "GET", "/readyz", NULL);
+        int status = reply.status;
+        test_reply_release(&reply);
+        if (status == 503)
+            break;
+        poll(NULL, 0, 5);
+    }
+    for (int i = 0; i < 5; i++) {
+        reply = test_get(&service.server, "GET", "/readyz", NULL);
+        CU_ASSERT_EQUAL(reply.status, 503);
+        test_reply_release(&reply);
+        reply = test_post(&service.server, "/localize", "Content-Type: image/jpeg\r\n",
+                          service.jpeg, service.jpeg_length);
+        CU_ASSERT_EQUAL(reply.status, 200);
+        test_reply_release(&reply);
+    }
+    close_ending_server();
+}
+
+/* A reload that waits for a FIFO without a writer does not keep the server from ending. */
+static void ends_while_a_load_hangs(void)
+{
+    char path[300], model[310];
+
+    snprintf(path, sizeof path, "%s/hanging.safetensors", test_tmp_dir());
+    snprintf(model, sizeof model, "hanging=%s", path);
+    CU_ASSERT(link(test_small_model(), path) == 0);
+    if (!open_server((const char *const[]){"--model", model, "--drain-timeout", "1", NULL}))
+        return;
+    CU_ASSERT(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+    test_server_signal(&service.server, SIGHUP);
+    poll(NULL, 0, 300);
+    uint64_t begin = adl_clock_ns();
+    CU_ASSERT_EQUAL(test_server_stop(&service.server), 0);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 6000 * TEST_SLOWDOWN);
+    test_service_release(&service);
+}
+
 /* The CPU time of the server in seconds. */
 static double processor_s(void)
 {
@@ -392,7 +439,9 @@ static void ends_at_once_on_a_second_signal(void)
     test_service_release(&service);
 }
 
-TEST_SUITE(server_life, {"refuses when the queue is full", refuses_when_the_queue_is_full},
+TEST_SUITE(server_life, {"tells balancers before it leaves", tells_balancers_before_it_leaves},
+           {"ends while a load hangs", ends_while_a_load_hangs},
+           {"refuses when the queue is full", refuses_when_the_queue_is_full},
            {"reloads under load without a failed request",
             reloads_under_load_without_a_failed_request},
            {"keeps the old model when a reload fails", keeps_the_old_model_when_a_reload_fails},
