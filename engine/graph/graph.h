@@ -111,6 +111,10 @@ struct adl_op_def {
     /* Computes the op at inference in plain C, without kernels or threads: the
      * specification that plans and kernels are tested against. */
     void (*forward)(const struct adl_op_call *call);
+    /* For ops of one input that compute each element from the same element of it: does so for
+     * `count` of them, as `forward` does, and may be called for any part of a map. NULL: it is no
+     * such op, or a plan has a step of its own for it. */
+    void (*elementwise)(const struct adl_node *node, const float *x, float *y, size_t count);
     /* The op's training side (ops/train.h); NULL: it cannot be trained. */
     const struct adl_op_train *train;
     /* Writes the attributes into `text` for people, "3x3 s2"; NULL: there are none. */

@@ -328,23 +328,28 @@ int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double e
     return adl_batchnorm_with(graph, input, name, (struct adl_batchnorm_attr){.eps = eps});
 }
 
-int adl_batchnorm_with(struct adl_graph *graph, int input, const char *name,
-                       struct adl_batchnorm_attr attr)
+int adl_batchnorm_named(struct adl_graph *graph, int input, const char *name,
+                        struct adl_batchnorm_attr attr, const char *const names[4])
 {
-    static const struct {
-        const char *suffix;
-        enum adl_param_role role;
-    } rows[] = {{"weight", ADL_PARAM_BN_WEIGHT},
-                {"bias", ADL_PARAM_BN_BIAS},
-                {"running_mean", ADL_PARAM_BN_MEAN},
-                {"running_var", ADL_PARAM_BN_VAR}};
+    static const enum adl_param_role roles[] = {ADL_PARAM_BN_WEIGHT, ADL_PARAM_BN_BIAS,
+                                                ADL_PARAM_BN_MEAN, ADL_PARAM_BN_VAR};
     int params[4];
 
     if (input < 0)
         return -1;
     size_t channels = (size_t)adl_graph_value(graph, input)->shape.c;
     for (int i = 0; i < 4; i++)
-        params[i] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.%s", name, rows[i].suffix),
-                                        rows[i].role, 1, &channels);
+        params[i] = adl_graph_add_param(graph, names[i], roles[i], 1, &channels);
     return adl_graph_add(graph, name, &adl_op_batchnorm, &attr, sizeof attr, &input, 1, params, 4);
+}
+
+int adl_batchnorm_with(struct adl_graph *graph, int input, const char *name,
+                       struct adl_batchnorm_attr attr)
+{
+    static const char *const suffixes[] = {"weight", "bias", "running_mean", "running_var"};
+    const char *names[4];
+
+    for (int i = 0; i < 4; i++)
+        names[i] = adl_graph_name(graph, "%s.%s", name, suffixes[i]);
+    return adl_batchnorm_named(graph, input, name, attr, names);
 }

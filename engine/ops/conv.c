@@ -105,7 +105,8 @@ struct adl_conv_attr adl_conv_centred(int k, int r, int s, int stride)
                                   .groups = 1};
 }
 
-int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)
+int adl_conv_named(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr,
+                   const char *weight, const char *bias)
 {
     if (input < 0)
         return -1;
@@ -126,11 +127,16 @@ int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_co
             name, c, attr.k, attr.groups, attr.r, attr.s, attr.stride);
     int params[2] = {-1, -1};
     params[0] = adl_graph_add_param(
-        graph, adl_graph_name(graph, "%s.weight", name), ADL_PARAM_CONV_WEIGHT, 4,
+        graph, weight, ADL_PARAM_CONV_WEIGHT, 4,
         (size_t[]){(size_t)attr.k, (size_t)(c / attr.groups), (size_t)attr.r, (size_t)attr.s});
     if (attr.bias)
-        params[1] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.bias", name),
-                                        ADL_PARAM_BIAS, 1, (size_t[]){(size_t)attr.k});
+        params[1] = adl_graph_add_param(graph, bias, ADL_PARAM_BIAS, 1, (size_t[]){(size_t)attr.k});
     return adl_graph_add(graph, name, &adl_op_conv, &attr, sizeof attr, &input, 1, params,
                          attr.bias ? 2 : 1);
+}
+
+int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)
+{
+    return adl_conv_named(graph, input, name, attr, adl_graph_name(graph, "%s.weight", name),
+                          attr.bias ? adl_graph_name(graph, "%s.bias", name) : NULL);
 }

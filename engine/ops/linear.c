@@ -83,20 +83,26 @@ const struct adl_op_def adl_op_linear = {.name = "linear",
                                          .forward = linear_forward,
                                          .train = &training};
 
-int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias)
+int adl_linear_named(struct adl_graph *graph, int input, const char *name, int k,
+                     const char *weight, const char *bias)
 {
-    struct adl_linear_attr attr = {k, bias};
+    struct adl_linear_attr attr = {k, bias != NULL};
     int params[2] = {-1, -1};
     if (input < 0)
         return -1;
     if (k < 1)
         return adl_graph_fail(graph, "%s has %d outputs, but must have at least 1", name, k);
     size_t c = (size_t)adl_graph_value(graph, input)->shape.c;
-    params[0] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.weight", name),
-                                    ADL_PARAM_LINEAR_WEIGHT, 2, (size_t[]){(size_t)k, c});
+    params[0] =
+        adl_graph_add_param(graph, weight, ADL_PARAM_LINEAR_WEIGHT, 2, (size_t[]){(size_t)k, c});
     if (bias)
-        params[1] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.bias", name),
-                                        ADL_PARAM_BIAS, 1, (size_t[]){(size_t)k});
+        params[1] = adl_graph_add_param(graph, bias, ADL_PARAM_BIAS, 1, (size_t[]){(size_t)k});
     return adl_graph_add(graph, name, &adl_op_linear, &attr, sizeof attr, &input, 1, params,
                          bias ? 2 : 1);
+}
+
+int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias)
+{
+    return adl_linear_named(graph, input, name, k, adl_graph_name(graph, "%s.weight", name),
+                            bias ? adl_graph_name(graph, "%s.bias", name) : NULL);
 }

@@ -26,6 +26,9 @@ struct adl_conv_attr {
 
 extern const struct adl_op_def adl_op_conv;
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr);
+/* The _named builders take the names of the parameters, as networks from elsewhere have them. */
+int adl_conv_named(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr,
+                   const char *weight, const char *bias);
 /* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
  * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
 struct adl_conv_attr adl_conv_centred(int k, int r, int s, int stride);
@@ -45,6 +48,9 @@ extern const struct adl_op_def adl_op_batchnorm;
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps);
 int adl_batchnorm_with(struct adl_graph *graph, int input, const char *name,
                        struct adl_batchnorm_attr attr);
+/* names: of weight, bias, running mean and running variance. */
+int adl_batchnorm_named(struct adl_graph *graph, int input, const char *name,
+                        struct adl_batchnorm_attr attr, const char *const names[4]);
 
 /* --- activations (activation.c) ---------------------------------------------- */
 
@@ -54,6 +60,53 @@ extern const struct adl_op_def adl_op_sigmoid; /* 1 / (1 + exp(-x)) */
 int adl_relu(struct adl_graph *graph, int input, const char *name);
 int adl_relu6(struct adl_graph *graph, int input, const char *name);
 int adl_sigmoid(struct adl_graph *graph, int input, const char *name);
+
+/* --- activations that are no clamps of 0 (elementwise.c) ------------------------------------ */
+
+/* The two numbers of an op below; those that it does not name are of no meaning. */
+struct adl_elementwise_attr {
+    float a, b;
+};
+
+extern const struct adl_op_def adl_op_clip;         /* min(max(x, a), b) */
+extern const struct adl_op_def adl_op_affine;       /* a x + b */
+extern const struct adl_op_def adl_op_leaky_relu;   /* x where x > 0, else a x */
+extern const struct adl_op_def adl_op_hard_sigmoid; /* min(max(a x + b, 0), 1) */
+extern const struct adl_op_def adl_op_hard_swish;   /* x min(max(x / 6 + 1 / 2, 0), 1) */
+extern const struct adl_op_def adl_op_silu;         /* x / (1 + exp(-x)) */
+extern const struct adl_op_def adl_op_gelu;         /* x (1 + erf(x / sqrt(2))) / 2 */
+extern const struct adl_op_def adl_op_gelu_tanh;    /* its approximation by tanh */
+extern const struct adl_op_def adl_op_erf;
+extern const struct adl_op_def adl_op_tanh;
+/* Adds one of these ops. */
+int adl_elementwise(struct adl_graph *graph, int input, const char *name,
+                    const struct adl_op_def *def, struct adl_elementwise_attr attr);
+
+/* --- channels (channels.c) --------------------------------------------------------------- */
+
+/* Each channel times a weight plus a bias, which are parameters (C). */
+extern const struct adl_op_def adl_op_channel_affine;
+/* (x - m) / sqrt(v + eps), where m and v are mean and variance over the channels of a pixel. */
+extern const struct adl_op_def adl_op_layernorm;
+struct adl_layernorm_attr {
+    double eps;
+};
+/* Channel k G + g of the output is channel g C/G + k of the input, for G groups (ShuffleNet). */
+extern const struct adl_op_def adl_op_shuffle;
+struct adl_shuffle_attr {
+    int groups;
+};
+/* Some of the channels. */
+extern const struct adl_op_def adl_op_slice;
+struct adl_slice_attr {
+    int first, count;
+};
+/* weight or bias may be NULL, but not both. */
+int adl_channel_affine(struct adl_graph *graph, int input, const char *name, const char *weight,
+                       const char *bias);
+int adl_layernorm(struct adl_graph *graph, int input, const char *name, double eps);
+int adl_shuffle(struct adl_graph *graph, int input, const char *name, int groups);
+int adl_slice(struct adl_graph *graph, int input, const char *name, int first, int count);
 
 /* --- pooling (pool_*.c) --------------------------------------------------------- */
 
@@ -80,6 +133,19 @@ int adl_global_sumpool(struct adl_graph *graph, int input, const char *name);
 int adl_global_avgmaxpool(struct adl_graph *graph, int input, const char *name);
 int adl_channelpool(struct adl_graph *graph, int input, const char *name);
 
+/* Windows of any form (pool_any.c). */
+struct adl_pool_any_attr {
+    int r, s; /* height and width of the window */
+    int stride_h, stride_w;
+    int top, left, bottom, right; /* padding; less than the window's side */
+    bool average;                 /* else the maximum */
+    bool count_padding;           /* an average's divisor counts the padding */
+    bool ceil_mode;               /* as above */
+};
+extern const struct adl_op_def adl_op_pool_any;
+int adl_pool_any(struct adl_graph *graph, int input, const char *name,
+                 struct adl_pool_any_attr attr);
+
 /* --- linear (linear.c): y = W x + b on each pixel, H x W x C to H x W x K ------------- */
 
 struct adl_linear_attr {
@@ -89,6 +155,9 @@ struct adl_linear_attr {
 
 extern const struct adl_op_def adl_op_linear;
 int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias);
+/* bias: NULL: there is none. */
+int adl_linear_named(struct adl_graph *graph, int input, const char *name, int k,
+                     const char *weight, const char *bias);
 
 /* --- several inputs (add.c, concat.c, scale.c, gate.c, upsample.c) -------------------- */
 

@@ -5,6 +5,32 @@
 
 #include "plan/ir.h"
 
+struct concat_reader {
+    int value;
+    bool found;
+};
+
+static void concat_visit(void *context, int value)
+{
+    struct concat_reader *reader = context;
+    reader->found |= value == reader->value;
+}
+
+/* Returns whether a step that runs the plain definition of its op makes or reads a value: such a
+ * step knows nothing of slices. */
+static bool concat_is_plain(const struct adl_plan *plan, int value)
+{
+    struct concat_reader reader = {value, false};
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        if (step->kind != PLAN_PLAIN)
+            continue;
+        reader.found |= step->output == value;
+        plan_for_inputs(step, concat_visit, &reader);
+    }
+    return reader.found;
+}
+
 int plan_concat(struct adl_plan *plan, struct adl_error *err)
 {
     (void)err;
@@ -16,8 +42,8 @@ int plan_concat(struct adl_plan *plan, struct adl_error *err)
         for (int j = 0; j < step->node->input_count; j++) {
             int id = step->pieces[j];
             struct plan_value *value = &plan->values[id];
-            bool movable =
-                value->slice_of < 0 && !plan_is_output(plan, id) && plan_producer(plan, id) >= 0;
+            bool movable = value->slice_of < 0 && !plan_is_output(plan, id) &&
+                           plan_producer(plan, id) >= 0 && !concat_is_plain(plan, id);
             if (movable) {
                 value->slice_of = step->output;
                 value->channel = channel;

@@ -46,6 +46,7 @@ enum plan_kind {
     PLAN_CONV,
     PLAN_POINTWISE, /* clamp(x * scale + shift + residual) */
     PLAN_SIGMOID,
+    PLAN_ELEMENTWISE, /* the op's own `elementwise` */
     PLAN_MAXPOOL,
     PLAN_AVGPOOL,
     PLAN_MEAN,

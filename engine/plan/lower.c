@@ -41,6 +41,27 @@ static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct
     return 0;
 }
 
+/* Lowers a weight and a bias for each channel, one of which may be missing. They come in this order
+ * and differ by their role. */
+static int lower_affine(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    size_t channels = (size_t)plan->values[step->output].shape.c;
+
+    step->kind = PLAN_POINTWISE;
+    step->scale = lower_channel_array(plan, channels, err);
+    step->bias = lower_channel_array(plan, channels, err);
+    if (!step->scale || !step->bias)
+        return -1;
+    for (size_t c = 0; c < channels; c++)
+        step->scale[c] = 1;
+    for (int i = 0; i < step->node->param_count; i++) {
+        int id = step->node->params[i];
+        bool weight = adl_graph_param(plan->graph, id)->role == ADL_PARAM_BN_WEIGHT;
+        memcpy(weight ? step->scale : step->bias, plan->params[id], channels * sizeof(float));
+    }
+    return 0;
+}
+
 /* Copies the bias of a convolution or linear layer, zero if it has none, so that fold can
  * change it. */
 static int lower_bias(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
@@ -114,6 +135,15 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
         return lower_pieces(plan, step, err);
     } else if (def->training_only) {
         step->kind = PLAN_IDENTITY;
+    } else if (def == &adl_op_clip) {
+        const struct adl_elementwise_attr *attr = step->node->attr;
+        step->kind = PLAN_POINTWISE;
+        step->lo = attr->a;
+        step->hi = attr->b;
+    } else if (def == &adl_op_channel_affine) {
+        return lower_affine(plan, step, err);
+    } else if (def->elementwise) {
+        step->kind = PLAN_ELEMENTWISE;
     } else if (def->forward && step->node->param_count == 0) {
         step->kind = PLAN_PLAIN;
         return lower_pieces(plan, step, err);

@@ -206,6 +206,7 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_TO_BYTES: return "to bytes";
     case PLAN_TO_FLOATS: return "to floats";
     case PLAN_IDENTITY: return "identity";
+    case PLAN_ELEMENTWISE:
     case PLAN_PLAIN: return step->node->def->name;
     case PLAN_DEAD: break;
     }

@@ -42,7 +42,8 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_LINEAR: return adl_ceil_div((size_t)out.c, TASK_CHANNELS);
     case PLAN_IDENTITY:
     case PLAN_POINTWISE:
-    case PLAN_SIGMOID: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
+    case PLAN_SIGMOID:
+    case PLAN_ELEMENTWISE: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
     case PLAN_CONCAT:
     case PLAN_PLAIN: return 1;
     case PLAN_SUM:
@@ -93,6 +94,22 @@ static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step
         for (int c = 0; c < y->shape.c; c++)
             to[c] = 1 / (1 + expf(-from[c]));
     }
+}
+
+/* The maps may be slices of joined ones, so this goes pixel by pixel, or over all at once. */
+static void step_run_elementwise(const struct adl_plan *plan, const struct plan_step *step,
+                                 const struct plan_bindings *bindings, size_t task)
+{
+    const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
+    size_t pixels = step_task_pixels(y->shape), first = task * pixels;
+    size_t count = ADL_MIN(pixels, step_pixels(y->shape) - first), channels = (size_t)y->shape.c;
+    const float *from = plan_step_data(plan, bindings, step->input) + first * x->ld;
+    float *to = plan_step_data(plan, bindings, step->output) + first * y->ld;
+    if (x->ld == channels && y->ld == channels)
+        step->node->def->elementwise(step->node, from, to, count * channels);
+    else
+        for (size_t i = 0; i < count; i++)
+            step->node->def->elementwise(step->node, from + i * x->ld, to + i * y->ld, channels);
 }
 
 static void step_run_window(const struct adl_plan *plan, const struct plan_step *step,
@@ -222,6 +239,7 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
     case PLAN_IDENTITY:
     case PLAN_POINTWISE: step_run_pointwise(plan, step, bindings, task); break;
     case PLAN_SIGMOID: step_run_sigmoid(plan, step, bindings, task); break;
+    case PLAN_ELEMENTWISE: step_run_elementwise(plan, step, bindings, task); break;
     case PLAN_MAXPOOL:
     case PLAN_AVGPOOL: step_run_window(plan, step, bindings, task); break;
     case PLAN_MEAN: step_run_mean(plan, step, bindings, task); break;
