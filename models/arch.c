@@ -20,6 +20,7 @@
 #include "base/name.h"
 #include "io/tensor.h"
 #include "methods/methods.h"
+#include "models/backbones/stored.h"
 
 #define DEFAULT_ROUNDS 3 /* Wei et al. 2017 stop after three */
 
@@ -31,7 +32,7 @@ const struct adl_backbone *adl_backbone_find(const char *name)
     for (const struct adl_backbone *const *b = adl_backbones; *b; b++)
         if (strcmp((*b)->name, name) == 0)
             return *b;
-    return NULL;
+    return strcmp(adl_backbone_onnx.name, name) == 0 ? &adl_backbone_onnx : NULL;
 }
 
 void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
@@ -106,6 +107,10 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
                         branches->name);
+    if (arch->backbone == &adl_backbone_onnx && adl_arch_has_method(arch))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "a network that came from ONNX cannot have the layers, branches or rounds "
+                        "of a method yet");
     if (adl_arch_rounds(arch) && (arch->rounds < 2 || arch->rounds > ADL_MAX_PARTS))
         return adl_fail(err, ADL_ERR_ARG, "rounds is %d, not 2 to %d", arch->rounds, ADL_MAX_PARTS);
     if (!arch->backbone->has_options)
@@ -191,6 +196,8 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
         failed |= json_object_set_new(json, "padding", json_string(padding_names[arch->padding]));
         failed |= json_object_set_new(json, "last_stride", json_integer(arch->last_stride));
     }
+    if (arch->stored)
+        failed |= json_object_set_new(json, "graph", adl_stored_to_json(arch->stored, false));
     if (failed) {
         json_decref(json);
         return NULL;

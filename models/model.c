@@ -17,6 +17,7 @@
 #include "base/plural.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "models/backbones/stored.h"
 #include "models/head.h"
 
 #define DEFAULT_SIDE 224
@@ -358,6 +359,7 @@ void adl_model_free(struct adl_model *model)
     json_decref(model->calibration);
     adl_head_free(model->foreground);
     adl_free(model->class_thresholds);
+    adl_stored_free(model->stored);
     adl_free(model);
 }
 

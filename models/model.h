@@ -20,9 +20,11 @@
 
 struct adl_model {
     struct adl_arch arch;
-    struct adl_graph *graph;     /* owned; built at the model's input size */
-    struct adl_graph *stride1;   /* owned; the graph with a last stride of 1, for maps of more
-                                    positions; NULL: not needed yet, or that of `graph` is 1 */
+    struct adl_stored *stored; /* owned; the description of the network that `arch` points to; NULL:
+                                  it is a backbone */
+    struct adl_graph *graph;   /* owned; built at the model's input size */
+    struct adl_graph *stride1; /* owned; the graph with a last stride of 1, for maps of more
+                                  positions; NULL: not needed yet, or that of `graph` is 1 */
     struct adl_layer_net *layer; /* owned; what maps of another layer need (wsol/layer_net.h); NULL:
                                     nothing needs them */
     struct adl_tensors *weights; /* owned; float32, tensor i holds parameter i of the graph and

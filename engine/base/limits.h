@@ -46,6 +46,15 @@
 #define ADL_LIMIT_ZIP_ENTRIES 65536
 /* One protocol buffer (an ONNX file): readers keep its size in a signed 32-bit number. */
 #define ADL_LIMIT_PROTOBUF_BYTES (2048 * ADL_MIB - 1)
+/* Nodes of an ONNX graph; exports of the largest CNN classifiers have some thousands, with the
+ * arithmetic on shapes. */
+#define ADL_LIMIT_ONNX_NODES 16384
+/* Inputs, outputs or attributes of one node; DenseNet-264 joins 65 maps in one node. */
+#define ADL_LIMIT_ONNX_PORTS 256
+/* Elements of a constant that is computed while a graph is read: shapes have a handful. */
+#define ADL_LIMIT_ONNX_FOLDED 4096
+/* Nodes of a network that is described in a model file. */
+#define ADL_LIMIT_STORED_NODES 4096
 
 /* A configuration file: a few dozen options. */
 #define ADL_LIMIT_CONFIG_BYTES ADL_MIB

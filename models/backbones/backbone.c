@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "models/backbones/stored.h"
 
 uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length)
 {
@@ -60,6 +61,8 @@ const struct adl_method *adl_arch_rounds(const struct adl_arch *arch)
 
 bool adl_arch_is_head(const struct adl_arch *arch, const struct adl_param *param)
 {
+    if (arch->stored)
+        return adl_stored_is_classifier(arch->stored, param->name + param->prefix);
     return arch->backbone->is_head(param->name + param->prefix);
 }
 

@@ -20,11 +20,14 @@ enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
 enum adl_padding { ADL_PAD_SYMMETRIC, ADL_PAD_TF_SAME };
 
 struct adl_backbone;
+struct adl_stored;
 
 /* Everything that defines a network apart from its input size and its weights; `arch` in a model
- * file. A plain value, to be copied freely. */
+ * file. A plain value, to be copied freely; of the network's description, where it has one, a copy
+ * has a pointer, which is valid as long as the model that the description belongs to. */
 struct adl_arch {
     const struct adl_backbone *backbone;
+    const struct adl_stored *stored; /* describes adl_backbone_onnx (stored.h); else NULL */
     int num_classes;               /* 1 to ADL_LIMIT_CLASSES */
     bool large_feature_map;        /* sides of the last map doubled: for a 224x224 input 28x28
                                     * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
@@ -96,6 +99,8 @@ struct adl_backbone {
 #define ADL_BACKBONE_DECLARE(name) extern const struct adl_backbone adl_backbone_##name;
 ADL_BACKBONES(ADL_BACKBONE_DECLARE)
 #undef ADL_BACKBONE_DECLARE
+/* A network whose model file describes it; not in the list, since a name does not say what it is. */
+extern const struct adl_backbone adl_backbone_onnx;
 
 /* Returns the bit in arch.adl_places of the layer whose name is the first `length` bytes of
  * `name`; 0 if ADL cannot follow a layer of that name. */

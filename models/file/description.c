@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "io/json_text.h"
+#include "models/backbones/stored.h"
 #include "models/file/certainty.h"
 #include "models/file/quantised.h"
 
@@ -159,6 +160,12 @@ json_t *adl_model_to_json(const struct adl_model *model)
 char *adl_model_description(const struct adl_model *model, struct adl_error *err)
 {
     json_t *json = adl_model_to_json(model);
+    if (json && model->stored &&
+        json_object_set_new(json_object_get(json, "arch"), "graph",
+                            adl_stored_to_json(model->stored, true)) < 0) {
+        json_decref(json);
+        json = NULL;
+    }
     if (json && model->quantisation &&
         json_object_set_new(json, "activations", adl_quantised_ranges(model)) < 0) {
         json_decref(json);
@@ -213,6 +220,12 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
     }
     if (adl_arch_from_json(&model->arch, arch, err) < 0)
         return -1;
+    if (model->arch.backbone == &adl_backbone_onnx) {
+        model->stored = adl_stored_from_json(json_object_get(arch, "graph"), err);
+        if (!model->stored)
+            return adl_error_context(err, "arch");
+        model->arch.stored = model->stored;
+    }
     if (!requested)
         return 0;
     if (contradicts(requested, &model->arch)) {

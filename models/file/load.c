@@ -270,20 +270,26 @@ out:
     return result;
 }
 
+struct adl_model *adl_model_from_tensors(struct adl_tensors *tensors,
+                                         const struct adl_model_options *options,
+                                         struct adl_error *err)
+{
+    static const struct adl_model_options defaults = {0};
+    struct adl_model *model = adl_model_new(err);
+    if (model && load_into(model, tensors, options ? options : &defaults, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err)
 {
-    static const struct adl_model_options defaults = {0};
-    if (!options)
-        options = &defaults;
-    struct adl_tensors *tensors = adl_model_read_weights(path, options->key, err);
+    struct adl_tensors *tensors = adl_model_read_weights(path, options ? options->key : NULL, err);
     if (!tensors)
         return NULL;
-    struct adl_model *model = adl_model_new(err);
-    if (model && load_into(model, tensors, options, err) < 0) {
-        adl_model_free(model);
-        model = NULL;
-    }
+    struct adl_model *model = adl_model_from_tensors(tensors, options, err);
     if (!model)
         adl_error_context(err, "%s", path);
     adl_tensors_free(tensors);

@@ -32,6 +32,11 @@ struct adl_model_options {
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
+/* The same from tensors that were read already; the weights move out of the set. */
+struct adl_model *adl_model_from_tensors(struct adl_tensors *tensors,
+                                         const struct adl_model_options *options,
+                                         struct adl_error *err) ADL_MUST_CHECK;
+
 /* --- in steps, for `train --init` -------------------------------------------------- */
 
 /* Returns the tensors of a weight file, without the name prefixes of PyTorch's wrappers; the caller

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "kernels/blas.h"
 #include "methods/methods.h"
+#include "models/backbones/stored.h"
 #include "models/file/certainty.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
@@ -158,6 +159,18 @@ static void print_map_rule(const struct adl_map_rule *rule)
            "objects", objects.prominence, objects.area);
 }
 
+/* Prints how a network from ONNX ends, as it was found by structure. */
+static void print_stored(const struct adl_stored *stored)
+{
+    printf("%-14s%s, %d layers\n", "came from", stored->source ? stored->source : "ONNX",
+           stored->count);
+    printf("%-14s%s\n", "last map", stored->nodes[stored->features - 1].name);
+    if (stored->class_map > 0)
+        printf("%-14s%s\n", "class map", stored->nodes[stored->class_map - 1].name);
+    if (stored->classifier)
+        printf("%-14s%s\n", "classifier", stored->classifier);
+}
+
 static void print_table(const struct adl_model *model, const struct facts *facts)
 {
     char arch[100], label[40];
@@ -166,6 +179,8 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     adl_arch_describe(&model->arch, arch, sizeof arch);
     printf("%-14s%s\n", "file", facts->path);
     printf("%-14s%s\n", "architecture", arch);
+    if (model->stored)
+        print_stored(model->stored);
     printf("%-14s%zu", "classes", model->class_count);
     if (model->classes) {
         for (size_t i = 0; i < shown; i++)
