@@ -117,7 +117,7 @@ against_the_layers() {
             level["models/backbones"] = 7
             level["models"] = 8 # arch.c, model.c
             level["models/file"] = 9
-            level["models/onnx"] = 10
+            level["models/onnx"] = level["models/onnx_in"] = 10
             level["server/http"] = level["server/options"] = level["server/tasks"] = 11
             level["server/serving"] = level["server/training"] = 12
             level["server/api"] = level["server/report"] = 13
@@ -335,7 +335,7 @@ failed=$broken
 
 planted=$scratch/tree
 folders=(engine/{base,kernels,io,image,graph,ops,methods,plan,train,wsol,data,eval}
-    models models/{backbones,file,onnx}
+    models models/{backbones,file,onnx,onnx_in}
     server/{api,commands,experiment,http,options,report,serving,tasks,training})
 
 # Makes a small tree in which no rule finds anything. Its comments and strings

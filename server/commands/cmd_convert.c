@@ -19,6 +19,7 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/onnx/onnx.h"
+#include "models/onnx_in/onnx_in.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/convert_int8.h"
@@ -278,6 +279,31 @@ static int change_precision(struct adl_model *model, const struct settings *s, c
     return !rounded;
 }
 
+/* Reads an ONNX file; --input-size counts from the start, because a network's shapes depend on it.
+ */
+static struct adl_model *load_onnx(const char *in, const struct settings *s, struct adl_error *err)
+{
+    struct adl_onnx_in_options how = {0};
+    struct adl_arch arch;
+    bool given;
+
+    if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
+        return NULL;
+    if (given || s->key || s->allow_missing) {
+        adl_fail(err, ADL_ERR_ARG,
+                 "%s: an ONNX file says itself what its network is; leave out --arch, --key and "
+                 "--allow-missing",
+                 in);
+        return NULL;
+    }
+    if (s->input_size && parse_input_size(s->input_size, &how.input_h, &how.input_w, err) < 0)
+        return NULL;
+    struct adl_model *model = adl_onnx_in_load(in, &how, err);
+    if (model && model->note)
+        fprintf(stderr, "%s: %s\n", in, model->note);
+    return model;
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = settings;
@@ -293,7 +319,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
 
     if (check_precision(s, out, err) < 0)
         return -1;
-    model = adl_arch_load_model(in, &s->arch, &load, err);
+    model = adl_text_ends_with(in, ".onnx") ? load_onnx(in, s, err)
+                                            : adl_arch_load_model(in, &s->arch, &load, err);
     const char *misfits = report.data && !report.failed ? report.data : "";
     if (!model) {
         fputs(misfits, table);
@@ -366,8 +393,10 @@ const struct adl_command adl_command_convert = {
     .summary = "Convert PyTorch or safetensors weights to a model file or ONNX",
     .usage = "[options] IN OUT",
     .description =
-        "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed) or safetensors. OUT "
-        "is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
+        "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed), safetensors, or, if "
+        "its name ends in .onnx, a CNN classifier that PyTorch, tf2onnx or Keras exported (operator "
+        "sets 9 to 21): its network is stored in OUT, and its last map and its classifier are found "
+        "by structure. OUT is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
         "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
         "logits, features and maps (the activation map of every class); of an int8 model it has "
         "QuantizeLinear and DequantizeLinear nodes. What all names "
@@ -386,6 +415,7 @@ const struct adl_command adl_command_convert = {
                 "      --last-stride 2 --bn-eps 0.001 --mean 0.5 --std 0.5 google.pth "
                 "mobilenet.safetensors\n"
                 "  adl-server convert cub-resnet50.safetensors cub-resnet50.onnx\n"
+                "  adl-server convert --classes imagenet.txt resnet18.onnx resnet18.safetensors\n"
                 "  adl-server convert cub-resnet50.safetensors cub-int8.safetensors \\\n"
                 "      --precision int8 --calibrate CUB_200_2011/images\n",
     .options = table,

@@ -1,0 +1,136 @@
+/* Finds by structure what class maps need: the last map of the network and the weights of the
+ * classifier. There are two ends that have class maps:
+ *
+ *   global average pooling, then a linear layer or a 1x1 convolution
+ *       the features are the map that is pooled, the class map its sum weighted by the classifier
+ *       (Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016);
+ *   a 1x1 convolution to one channel for each class, perhaps an activation, then global pooling
+ *       that map is the class map, and the features are what the convolution reads.
+ *
+ * Dropout may stand anywhere. The stored nodes that the scores do not need are removed. */
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/name.h"
+#include "models/onnx_in/import.h"
+
+/* Returns the node that computes a value; NULL for the input. */
+static const struct adl_stored_node *maker(const struct adl_stored *stored, int value)
+{
+    return value > 0 ? &stored->nodes[value - 1] : NULL;
+}
+
+/* Follows a value back over nodes of these ops. */
+static int back_over(const struct adl_stored *stored, int value, const char *const *over)
+{
+    for (;;) {
+        const struct adl_stored_node *node = maker(stored, value);
+        bool found = false;
+        for (int i = 0; node && over[i]; i++)
+            found |= adl_stored_is(node, over[i]);
+        if (!found)
+            return value;
+        value = node->inputs[0];
+    }
+}
+
+static const char *const dropouts[] = {"dropout", NULL};
+static const char *const activations[] = {"dropout", "relu", "relu6", "clip", "leaky_relu", NULL};
+
+static bool is_pointwise_conv(const struct adl_stored_node *node)
+{
+    return adl_stored_is(node, "conv") && adl_stored_get(node, "r") == 1 &&
+           adl_stored_get(node, "s") == 1 && adl_stored_get(node, "stride") == 1 &&
+           adl_stored_get(node, "groups") == 1 && adl_stored_get(node, "top") == 0 &&
+           adl_stored_get(node, "left") == 0 && adl_stored_get(node, "bottom") == 0 &&
+           adl_stored_get(node, "right") == 0;
+}
+
+static int refuse(const struct adl_stored_node *node, struct adl_error *err)
+{
+    if (!node)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "the scores are the input of the network");
+    return adl_fail(
+        err, ADL_ERR_UNSUPPORTED,
+        "class maps need an end of global average pooling and one linear layer (or 1x1 "
+        "convolution), or of a 1x1 convolution to the classes and global average pooling; node %s "
+        "(%s) breaks this rule",
+        adl_name_quote(node->name, strlen(node->name)).text, adl_stored_op_name(node));
+}
+
+static int find_end(struct adl_stored *stored, bool *several, struct adl_error *err)
+{
+    int scores = back_over(stored, stored->logits, dropouts);
+    const struct adl_stored_node *end = maker(stored, scores);
+
+    *several = end && adl_stored_is(end, "sigmoid");
+    if (*several)
+        scores = back_over(stored, end->inputs[0], dropouts);
+    stored->logits = scores;
+    end = maker(stored, scores);
+    if (end && adl_stored_is(end, "global_avgpool")) {
+        stored->class_map = back_over(stored, end->inputs[0], dropouts);
+        const struct adl_stored_node *conv =
+            maker(stored, back_over(stored, stored->class_map, activations));
+        if (!conv || !is_pointwise_conv(conv))
+            return refuse(conv ? conv : end, err);
+        stored->features = back_over(stored, conv->inputs[0], dropouts);
+        stored->classifier = conv->params[0];
+        return stored->features > 0 ? 0 : refuse(conv, err);
+    }
+    if (!end || !(adl_stored_is(end, "linear") || is_pointwise_conv(end)))
+        return refuse(end, err);
+    const struct adl_stored_node *pool = maker(stored, back_over(stored, end->inputs[0], dropouts));
+    if (!pool || !adl_stored_is(pool, "global_avgpool"))
+        return refuse(pool, err);
+    stored->features = back_over(stored, pool->inputs[0], dropouts);
+    stored->classifier = end->params[0];
+    return stored->features > 0 ? 0 : refuse(pool, err);
+}
+
+/* Removes what the scores do not depend on, and numbers the values anew. */
+static int prune(struct adl_stored *stored, struct adl_error *err)
+{
+    size_t count = (size_t)stored->count + 1;
+    bool *needed = adl_calloc(count, sizeof *needed);
+    int *moved = adl_calloc(count, sizeof *moved), kept = 0;
+
+    if (!needed || !moved) {
+        adl_free(needed);
+        adl_free(moved);
+        return adl_fail_nomem(err, "the network");
+    }
+    needed[stored->logits] = true;
+    for (int n = stored->count - 1; n >= 0; n--)
+        for (int i = 0; needed[n + 1] && i < stored->nodes[n].input_count; i++)
+            needed[stored->nodes[n].inputs[i]] = true;
+    for (int n = 0; n < stored->count; n++) {
+        if (!needed[n + 1])
+            continue;
+        struct adl_stored_node node = stored->nodes[n];
+        for (int i = 0; i < node.input_count; i++)
+            node.inputs[i] = moved[node.inputs[i]];
+        stored->nodes[kept++] = node;
+        moved[n + 1] = kept;
+    }
+    stored->count = kept;
+    stored->features = moved[stored->features];
+    stored->logits = moved[stored->logits];
+    stored->class_map = stored->class_map < 0 ? -1 : moved[stored->class_map];
+    adl_free(needed);
+    adl_free(moved);
+    return 0;
+}
+
+int adl_import_find_end(struct adl_import *im, const struct adl_import_value *scores, bool *several,
+                        struct adl_error *err)
+{
+    if (scores->kind != ADL_IMPORT_MAP)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "the output %s is a constant",
+                        adl_name_quote(scores->name, strlen(scores->name)).text);
+    im->stored->logits = scores->id;
+    if (scores->id < 1 || !adl_import_is_vector(im, scores))
+        return refuse(maker(im->stored, scores->id), err);
+    return find_end(im->stored, several, err) < 0 ? -1 : prune(im->stored, err);
+}
