@@ -30,8 +30,9 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err) ADL_MUST_
 /* Convert between an architecture and the `arch` object of a model file. adl_arch_to_json
  * leaves out fields without meaning for the backbone; the caller owns the JSON, which is NULL
  * when out of memory. adl_arch_from_json gives absent keys the backbone's defaults and
- * ignores unknown keys, and `graph`, whose nodes are the caller's to write and to read (stored.h); it fails with ADL_ERR_FORMAT on a wrong type or range and with
- * ADL_ERR_UNSUPPORTED on an unknown network, and then leaves *arch unchanged. */
+ * ignores unknown keys, and `graph`, whose nodes are the caller's to write and to read (stored.h);
+ * it fails with ADL_ERR_FORMAT on a wrong type or range and with ADL_ERR_UNSUPPORTED on an unknown
+ * network, and then leaves *arch unchanged. */
 json_t *adl_arch_to_json(const struct adl_arch *arch) ADL_MUST_CHECK;
 int adl_arch_from_json(struct adl_arch *arch, const json_t *json,
                        struct adl_error *err) ADL_MUST_CHECK;

@@ -197,6 +197,80 @@ int adl_layernorm(struct adl_graph *graph, int input, const char *name, double e
     return adl_graph_add(graph, name, &adl_op_layernorm, &attr, sizeof attr, &input, 1, NULL, 0);
 }
 
+/* --- layernorm_slope
+ * ------------------------------------------------------------------------------ */
+
+static int channels_slope_infer(const struct adl_node *node, const struct adl_shape *in,
+                                struct adl_shape *out, struct adl_error *err)
+{
+    (void)node;
+    if (in[1].h != 1 || in[1].w != 1 || in[1].c != in[0].c)
+        return adl_fail(err, ADL_ERR_ARG, "a vector of %dx%dx%d does not fit %d channels", in[1].h,
+                        in[1].w, in[1].c, in[0].c);
+    *out = in[0];
+    return 0;
+}
+
+/* For one image: x is the vector, d the map of changes. */
+static void channels_slope(const float *d, const float *x, float *out, size_t pixels,
+                           size_t channels, double eps)
+{
+    double mean = 0, s = channels_normalise(x, NULL, channels, eps);
+    for (size_t c = 0; c < channels; c++)
+        mean += (double)x[c];
+    mean /= (double)channels;
+    for (size_t i = 0; i < pixels; i++, d += channels, out += channels) {
+        double shift = 0, along = 0;
+        for (size_t c = 0; c < channels; c++) {
+            shift += (double)d[c];
+            along += (double)d[c] * ((double)x[c] - mean) * s;
+        }
+        shift /= (double)channels;
+        along /= (double)channels;
+        for (size_t c = 0; c < channels; c++)
+            out[c] = (float)(s * ((double)d[c] - shift - ((double)x[c] - mean) * s * along));
+    }
+}
+
+static void channels_slope_batch(const struct adl_node *node, const float *const *in,
+                                 struct adl_shape shape, float *out, int batch)
+{
+    const struct adl_layernorm_attr *attr = node->attr;
+    size_t channels = (size_t)shape.c, count = adl_shape_count(shape);
+    for (size_t n = 0; n < (size_t)batch; n++)
+        channels_slope(in[0] + n * count, in[1] + n * channels, out + n * count, count / channels,
+                       channels, attr->eps);
+}
+
+static void channels_slope_forward(const struct adl_op_call *call)
+{
+    channels_slope_batch(call->node, call->in, call->out_shape, call->out, call->batch);
+}
+
+static void channels_slope_train(const struct adl_train_call *call)
+{
+    channels_slope_batch(call->node, call->in, call->out_shape, call->out, call->batch);
+}
+
+static void channels_no_gradient(const struct adl_train_call *call)
+{
+    (void)call;
+}
+
+static const struct adl_op_train slope_training = {
+    .detached = 3, .forward = channels_slope_train, .backward = channels_no_gradient};
+const struct adl_op_def adl_op_layernorm_slope = {.name = "layernorm_slope",
+                                                  .infer = channels_slope_infer,
+                                                  .forward = channels_slope_forward,
+                                                  .train = &slope_training};
+
+int adl_layernorm_slope(struct adl_graph *graph, int map, int vector, const char *name, double eps)
+{
+    struct adl_layernorm_attr attr = {eps};
+    return adl_graph_add(graph, name, &adl_op_layernorm_slope, &attr, sizeof attr,
+                         (int[]){map, vector}, 2, NULL, 0);
+}
+
 /* --- shuffle and slice: a channel of the output is one of the input ----------------------------
  */
 

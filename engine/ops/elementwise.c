@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/size.h"
 #include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
@@ -167,6 +168,79 @@ OP(gelu)
 OP(gelu_tanh)
 OP(erf)
 OP(tanh)
+
+/* --- slopes -------------------------------------------------------------------------------------
+ * The derivative of an activation at its input, as an op: what a small change of the input is
+ * multiplied by. It passes no gradient on. */
+
+static float elementwise_relu_slope(float x, float a, float b)
+{
+    (void)a;
+    (void)b;
+    return x > 0 ? 1.0f : 0.0f;
+}
+
+static float elementwise_sigmoid_slope(float x, float a, float b)
+{
+    (void)a;
+    (void)b;
+    return elementwise_logistic(x) * (1 - elementwise_logistic(x));
+}
+
+static const struct {
+    const struct adl_op_def *of;
+    float (*slope)(float x, float a, float b);
+} slopes[] = {
+    {&adl_op_relu, elementwise_relu_slope},
+    {&adl_op_sigmoid, elementwise_sigmoid_slope},
+    {&adl_op_clip, elementwise_clip_slope},
+    {&adl_op_leaky_relu, elementwise_leaky_relu_slope},
+    {&adl_op_hard_sigmoid, elementwise_hard_sigmoid_slope},
+    {&adl_op_hard_swish, elementwise_hard_swish_slope},
+    {&adl_op_silu, elementwise_silu_slope},
+    {&adl_op_gelu, elementwise_gelu_slope},
+    {&adl_op_gelu_tanh, elementwise_gelu_tanh_slope},
+    {&adl_op_tanh, elementwise_tanh_slope},
+};
+
+static void elementwise_slope(const struct adl_node *node, const float *x, float *y, size_t count)
+{
+    const struct adl_slope_attr *attr = node->attr;
+    for (size_t k = 0; k < ADL_COUNT(slopes); k++)
+        for (size_t i = 0; slopes[k].of == attr->of && i < count; i++)
+            y[i] = slopes[k].slope(x[i], attr->numbers.a, attr->numbers.b);
+}
+
+static void elementwise_no_gradient(const struct adl_train_call *call)
+{
+    (void)call;
+}
+
+static void elementwise_slope_describe(const struct adl_node *node, char *text, size_t size)
+{
+    const struct adl_slope_attr *attr = node->attr;
+    snprintf(text, size, "of %s", attr->of->name);
+}
+
+static const struct adl_op_train slope_training = {
+    .detached = 1, .forward = elementwise_train, .backward = elementwise_no_gradient};
+const struct adl_op_def adl_op_slope = {.name = "slope",
+                                        .infer = adl_infer_same,
+                                        .forward = elementwise_forward,
+                                        .elementwise = elementwise_slope,
+                                        .train = &slope_training,
+                                        .describe = elementwise_slope_describe};
+
+int adl_slope(struct adl_graph *graph, int input, const char *name, const struct adl_op_def *of,
+              struct adl_elementwise_attr numbers)
+{
+    struct adl_slope_attr attr = {of, numbers};
+    for (size_t k = 0; k < ADL_COUNT(slopes); k++)
+        if (slopes[k].of == of)
+            return adl_graph_add(graph, name, &adl_op_slope, &attr, sizeof attr, &input, 1, NULL,
+                                 0);
+    return adl_graph_fail(graph, "%s: op %s has no slope", name, of->name);
+}
 
 int adl_elementwise(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_elementwise_attr attr)

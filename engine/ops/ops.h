@@ -82,6 +82,15 @@ extern const struct adl_op_def adl_op_tanh;
 int adl_elementwise(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_elementwise_attr attr);
 
+/* The derivative of one of these, or of relu or sigmoid, at its input. */
+struct adl_slope_attr {
+    const struct adl_op_def *of;
+    struct adl_elementwise_attr numbers;
+};
+extern const struct adl_op_def adl_op_slope;
+int adl_slope(struct adl_graph *graph, int input, const char *name, const struct adl_op_def *of,
+              struct adl_elementwise_attr numbers);
+
 /* --- channels (channels.c) --------------------------------------------------------------- */
 
 /* Each channel times a weight plus a bias, which are parameters (C). */
@@ -91,6 +100,9 @@ extern const struct adl_op_def adl_op_layernorm;
 struct adl_layernorm_attr {
     double eps;
 };
+/* What layernorm, at a vector x, makes of small changes of x, which are the pixels of a map d: with
+ * y = layernorm(x) and its s, s (d - mean(d) - y mean(y d)). */
+extern const struct adl_op_def adl_op_layernorm_slope;
 /* Channel k G + g of the output is channel g C/G + k of the input, for G groups (ShuffleNet). */
 extern const struct adl_op_def adl_op_shuffle;
 struct adl_shuffle_attr {
@@ -105,6 +117,7 @@ struct adl_slice_attr {
 int adl_channel_affine(struct adl_graph *graph, int input, const char *name, const char *weight,
                        const char *bias);
 int adl_layernorm(struct adl_graph *graph, int input, const char *name, double eps);
+int adl_layernorm_slope(struct adl_graph *graph, int map, int vector, const char *name, double eps);
 int adl_shuffle(struct adl_graph *graph, int input, const char *name, int groups);
 int adl_slice(struct adl_graph *graph, int input, const char *name, int first, int count);
 

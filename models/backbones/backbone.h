@@ -28,10 +28,10 @@ struct adl_stored;
 struct adl_arch {
     const struct adl_backbone *backbone;
     const struct adl_stored *stored; /* describes adl_backbone_onnx (stored.h); else NULL */
-    int num_classes;               /* 1 to ADL_LIMIT_CLASSES */
-    bool large_feature_map;        /* sides of the last map doubled: for a 224x224 input 28x28
-                                    * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
-    struct adl_method_set methods; /* whose layers and branches the network has, if any */
+    int num_classes;                 /* 1 to ADL_LIMIT_CLASSES */
+    bool large_feature_map;          /* sides of the last map doubled: for a 224x224 input 28x28
+                                      * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
+    struct adl_method_set methods;   /* whose layers and branches the network has, if any */
     int rounds; /* networks, for a method that trains several in rounds; else of no meaning */
     uint32_t adl_places; /* bit i: layers of the methods follow adl_places[i] of the backbone */
     double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
@@ -99,7 +99,8 @@ struct adl_backbone {
 #define ADL_BACKBONE_DECLARE(name) extern const struct adl_backbone adl_backbone_##name;
 ADL_BACKBONES(ADL_BACKBONE_DECLARE)
 #undef ADL_BACKBONE_DECLARE
-/* A network whose model file describes it; not in the list, since a name does not say what it is. */
+/* A network whose model file describes it; not in the list, since a name does not say what it is.
+ */
 extern const struct adl_backbone adl_backbone_onnx;
 
 /* Returns the bit in arch.adl_places of the layer whose name is the first `length` bytes of

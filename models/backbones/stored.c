@@ -395,7 +395,14 @@ int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, 
         adl_stored_set(&node, "k", num_classes);
     for (int i = 0; i < node.input_count; i++)
         in[i] = graph_value(first, node.inputs[i]);
+    /* A parameter that an earlier node has is read again, not trained again: by the class map of a
+     * classifier of several layers. */
+    bool copy = weight && adl_graph_find_param(graph, weight) >= 0;
+    if (copy)
+        adl_graph_begin_copy(graph, "map");
     int value = node.op->build(graph, &node, in);
+    if (copy)
+        adl_graph_end_copy(graph);
     if (value < 0)
         return -1;
     struct adl_shape shape = adl_graph_value(graph, value)->shape;

@@ -82,6 +82,31 @@ ELEMENTWISE(gelu_tanh)
 ELEMENTWISE(erf)
 ELEMENTWISE(tanh)
 
+#define SLOPE(op)                                                                                  \
+    static int build_slope_##op(struct adl_graph *graph, const struct adl_stored_node *node,       \
+                                const int *in)                                                     \
+    {                                                                                              \
+        const struct adl_elementwise_attr attr = {(float)node->numbers[0],                         \
+                                                  (float)node->numbers[1]};                        \
+        return adl_slope(graph, in[0], node->name, &adl_op_##op, attr);                            \
+    }
+SLOPE(relu)
+SLOPE(sigmoid)
+SLOPE(clip)
+SLOPE(leaky_relu)
+SLOPE(hard_sigmoid)
+SLOPE(hard_swish)
+SLOPE(silu)
+SLOPE(gelu)
+SLOPE(gelu_tanh)
+SLOPE(tanh)
+
+static int build_layernorm_slope(struct adl_graph *graph, const struct adl_stored_node *node,
+                                 const int *in)
+{
+    return adl_layernorm_slope(graph, in[0], in[1], node->name, node->numbers[0]);
+}
+
 static int build_add(struct adl_graph *graph, const struct adl_stored_node *node, const int *in)
 {
     return adl_add(graph, in[0], in[1], node->name);
@@ -212,6 +237,23 @@ static const struct adl_stored_op ops[] = {
     {"gelu_tanh", 1, 1, 0, 0, {{0}}, build_gelu_tanh},
     {"erf", 1, 1, 0, 0, {{0}}, build_erf},
     {"tanh", 1, 1, 0, 0, {{0}}, build_tanh},
+    {"slope_relu", 1, 1, 0, 0, {{0}}, build_slope_relu},
+    {"slope_sigmoid", 1, 1, 0, 0, {{0}}, build_slope_sigmoid},
+    {"slope_clip",
+     1,
+     1,
+     0,
+     0,
+     {ANY("a", -(double)FLT_MAX), ANY("b", (double)FLT_MAX)},
+     build_slope_clip},
+    {"slope_leaky_relu", 1, 1, 0, 0, {ANY("a", 0.01), ANY("b", 0)}, build_slope_leaky_relu},
+    {"slope_hard_sigmoid", 1, 1, 0, 0, {ANY("a", 0.2), ANY("b", 0.5)}, build_slope_hard_sigmoid},
+    {"slope_hard_swish", 1, 1, 0, 0, {{0}}, build_slope_hard_swish},
+    {"slope_silu", 1, 1, 0, 0, {{0}}, build_slope_silu},
+    {"slope_gelu", 1, 1, 0, 0, {{0}}, build_slope_gelu},
+    {"slope_gelu_tanh", 1, 1, 0, 0, {{0}}, build_slope_gelu_tanh},
+    {"slope_tanh", 1, 1, 0, 0, {{0}}, build_slope_tanh},
+    {"layernorm_slope", 2, 2, 0, 0, {REAL("eps", 0, 1, 1e-5)}, build_layernorm_slope},
     {"add", 2, 2, 0, 0, {{0}}, build_add},
     {"concat", 1, ADL_MAX_OP_INPUTS, 0, 0, {{0}}, build_concat},
     {"scale", 2, 2, 0, 0, {{0}}, build_scale},

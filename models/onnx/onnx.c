@@ -134,7 +134,7 @@ static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error 
 {
     int classifier = adl_graph_classifier(w->graph);
     const struct adl_param *rows = classifier < 0 ? NULL : adl_graph_param(w->graph, classifier);
-    if (!rows || rows->rank != 2 || rows->shape[1] != (size_t)w->shapes[features].c)
+    if (!rows || rows->count != rows->shape[0] * (size_t)w->shapes[features].c)
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "no classifier weights the features into class maps");
     struct adl_protobuf conv = adl_onnx_node("Conv", "maps");

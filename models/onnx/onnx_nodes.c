@@ -274,6 +274,19 @@ static const struct {
     {&adl_op_erase, adl_onnx_write_erase},
 };
 
+/* Ops of networks from ONNX. */
+static const struct {
+    const struct adl_op_def *def;
+    void (*write)(struct adl_onnx_writer *w, const struct adl_node *node, const char *input);
+} others[] = {
+    {&adl_op_channel_affine, adl_onnx_write_channel_affine},
+    {&adl_op_layernorm, adl_onnx_write_layernorm},
+    {&adl_op_layernorm_slope, adl_onnx_write_layernorm_slope},
+    {&adl_op_shuffle, adl_onnx_write_shuffle},
+    {&adl_op_slice, adl_onnx_write_slice},
+    {&adl_op_pool_any, adl_onnx_write_pool_any},
+};
+
 static int write_any(struct adl_onnx_writer *w, const struct adl_node *node, struct adl_error *err)
 {
     if (node->def == &adl_op_upsample)
@@ -283,6 +296,18 @@ static int write_any(struct adl_onnx_writer *w, const struct adl_node *node, str
             ops[i].write(w, node);
             return 0;
         }
+    for (size_t i = 0; i < ADL_COUNT(others); i++)
+        if (others[i].def == node->def) {
+            others[i].write(w, node, input_of(w, node, 0));
+            return 0;
+        }
+    if (node->def == &adl_op_slope) {
+        if (adl_onnx_write_slope(w, node, input_of(w, node, 0)))
+            return 0;
+    } else if (node->def->elementwise) {
+        adl_onnx_write_elementwise(w, node, input_of(w, node, 0));
+        return 0;
+    }
     return adl_fail(err, ADL_ERR_UNSUPPORTED, "%s is an op \"%s\", which cannot be written as ONNX",
                     output_of(w, node), node->def->name);
 }

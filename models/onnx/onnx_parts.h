@@ -3,7 +3,7 @@
 
 /* Types and functions that the files of this directory share: the GraphProto that is being written,
  * and its nodes. From the lowest to the highest: onnx_parts.c; onnx_int8.c; onnx_attention.c,
- * onnx_erase.c and onnx_head.c; onnx_nodes.c; onnx.c. */
+ * onnx_elementwise.c, onnx_erase.c and onnx_head.c; onnx_nodes.c; onnx.c. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -75,6 +75,26 @@ void adl_onnx_write_avgmaxpool(struct adl_onnx_writer *w, const struct adl_node 
 void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node *node);
 void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node);
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node);
+
+/* onnx_elementwise.c: write the ops that networks from ONNX have; `input` is the name of the value
+ * that they read. */
+void adl_onnx_write_elementwise(struct adl_onnx_writer *w, const struct adl_node *node,
+                                const char *input);
+void adl_onnx_write_channel_affine(struct adl_onnx_writer *w, const struct adl_node *node,
+                                   const char *input);
+void adl_onnx_write_layernorm(struct adl_onnx_writer *w, const struct adl_node *node,
+                              const char *input);
+void adl_onnx_write_layernorm_slope(struct adl_onnx_writer *w, const struct adl_node *node,
+                                    const char *input);
+/* Returns false if the slope is one that cannot be written. */
+bool adl_onnx_write_slope(struct adl_onnx_writer *w, const struct adl_node *node,
+                          const char *input);
+void adl_onnx_write_shuffle(struct adl_onnx_writer *w, const struct adl_node *node,
+                            const char *input);
+void adl_onnx_write_slice(struct adl_onnx_writer *w, const struct adl_node *node,
+                          const char *input);
+void adl_onnx_write_pool_any(struct adl_onnx_writer *w, const struct adl_node *node,
+                             const char *input);
 
 /* onnx_erase.c: writes the op that erases a map where the class of the highest logit is active. */
 void adl_onnx_write_erase(struct adl_onnx_writer *w, const struct adl_node *node);

@@ -1,5 +1,5 @@
 /* Finds by structure what class maps need: the last map of the network and the weights of the
- * classifier. There are two ends that have class maps:
+ * classifier. There are three ends that have class maps:
  *
  *   global average pooling, then a linear layer or a 1x1 convolution
  *       the features are the map that is pooled, the class map its sum weighted by the classifier
@@ -7,12 +7,20 @@
  *   a 1x1 convolution to one channel for each class, perhaps an activation, then global pooling
  *       that map is the class map, and the features are what the convolution reads.
  *
+ *   global average pooling, then several linear layers with activations or normalisation between
+ *       them (MobileNetV3, ConvNeXt): a small change d of the pooled vector changes the scores by J
+ * d, with the classifier's derivative J at the pooled vector. The class map is J applied to each
+ *       pixel of the features, layer by layer, which is Grad-CAM's sum of the features weighted by
+ *       the gradient, for all classes at once; for one linear layer J is its weights.
+ *
  * Dropout may stand anywhere. The stored nodes that the scores do not need are removed. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/size.h"
 #include "models/onnx_in/import.h"
 
 /* Returns the node that computes a value; NULL for the input. */
@@ -53,14 +61,128 @@ static int refuse(const struct adl_stored_node *node, struct adl_error *err)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "the scores are the input of the network");
     return adl_fail(
         err, ADL_ERR_UNSUPPORTED,
-        "class maps need an end of global average pooling and one linear layer (or 1x1 "
-        "convolution), or of a 1x1 convolution to the classes and global average pooling; node %s "
-        "(%s) breaks this rule",
+        "class maps need an end of global average pooling and linear layers, or of a 1x1 "
+        "convolution to the classes and global average pooling; node %s (%s) breaks this rule",
         adl_name_quote(node->name, strlen(node->name)).text, adl_stored_op_name(node));
 }
 
-static int find_end(struct adl_stored *stored, bool *several, struct adl_error *err)
+/* --- classifiers of several layers ----------------------------------------------------------- */
+
+/* Activations whose slope is an op, with their numbers. */
+static const char *const curves[] = {"relu",       "sigmoid", "clip", "leaky_relu", "hard_sigmoid",
+                                     "hard_swish", "silu",    "gelu", "gelu_tanh",  "tanh"};
+
+static bool is_curve(const struct adl_stored_node *node)
 {
+    for (size_t i = 0; i < ADL_COUNT(curves); i++)
+        if (adl_stored_is(node, curves[i]))
+            return true;
+    return false;
+}
+
+/* Adds a stored node of the class map after the layer `of`. */
+static struct adl_stored_node *add_map_node(struct adl_import *im, const char *op, const char *of,
+                                            const char *part, int input, struct adl_error *err)
+{
+    const struct adl_onnx_node_proto named = {.name = of, .op = op};
+    return adl_import_add(im, op, &named, part, input, err);
+}
+
+static int commit_map_node(struct adl_import *im, const char *of, struct adl_error *err)
+{
+    const struct adl_onnx_node_proto named = {.name = of, .op = "class map"};
+    return adl_import_commit(im, &named, err);
+}
+
+/* Applies the derivative of one layer to the map `map`; returns the new map, -1 with an error. */
+static int apply_slope(struct adl_import *im, int layer, int map, struct adl_error *err)
+{
+    const struct adl_stored_node node = im->stored->nodes[layer - 1];
+    struct adl_stored_node *added;
+    char op[64];
+
+    if (adl_stored_is(&node, "linear") || adl_stored_is(&node, "channel_affine")) {
+        bool linear = adl_stored_is(&node, "linear");
+        if (!node.params[0]) /* a bias alone */
+            return map;
+        added = add_map_node(im, linear ? "linear" : "channel_affine", node.name, ".map", map, err);
+        if (!added)
+            return -1;
+        if (linear)
+            adl_stored_set(added, "k", adl_stored_get(&node, "k"));
+        added->params[0] = node.params[0];
+        added->param_count = 1;
+        return commit_map_node(im, node.name, err);
+    }
+    if (adl_stored_is(&node, "affine")) {
+        added = add_map_node(im, "affine", node.name, ".map", map, err);
+        if (!added)
+            return -1;
+        adl_stored_set(added, "a", adl_stored_get(&node, "a"));
+        return commit_map_node(im, node.name, err);
+    }
+    if (adl_stored_is(&node, "layernorm")) {
+        added = add_map_node(im, "layernorm_slope", node.name, ".map", map, err);
+        if (!added)
+            return -1;
+        adl_stored_set(added, "eps", adl_stored_get(&node, "eps"));
+        added->inputs[1] = node.inputs[0];
+        added->input_count = 2;
+        return commit_map_node(im, node.name, err);
+    }
+    snprintf(op, sizeof op, "slope_%s", adl_stored_op_name(&node));
+    added = add_map_node(im, op, node.name, ".slope", node.inputs[0], err);
+    if (!added)
+        return -1;
+    memcpy(added->numbers, node.numbers, sizeof added->numbers);
+    int slope = commit_map_node(im, node.name, err);
+    added = slope < 0 ? NULL : add_map_node(im, "scale", node.name, ".map", map, err);
+    if (!added)
+        return -1;
+    added->inputs[1] = slope;
+    added->input_count = 2;
+    return commit_map_node(im, node.name, err);
+}
+
+/* Layers of a classifier. */
+#define MOST_LAYERS 16
+
+/* Makes the class map of a classifier whose last layer is the value `scores`. */
+static int add_class_map(struct adl_import *im, int scores, struct adl_error *err)
+{
+    struct adl_stored *stored = im->stored;
+    int layers[MOST_LAYERS], count = 0, value = scores;
+    const struct adl_stored_node *node;
+
+    for (;;) {
+        value = back_over(stored, value, dropouts);
+        node = maker(stored, value);
+        bool fine = node && (adl_stored_is(node, "linear") || adl_stored_is(node, "affine") ||
+                             adl_stored_is(node, "channel_affine") ||
+                             adl_stored_is(node, "layernorm") || is_curve(node));
+        if (!fine || count == MOST_LAYERS)
+            break;
+        layers[count++] = value;
+        value = node->inputs[0];
+    }
+    if (!node || !adl_stored_is(node, "global_avgpool"))
+        return refuse(node, err);
+    stored->features = back_over(stored, node->inputs[0], dropouts);
+    if (stored->features < 1)
+        return refuse(node, err);
+    int map = stored->features;
+    while (map >= 0 && count > 0)
+        map = apply_slope(im, layers[--count], map, err);
+    stored->class_map = map;
+    return map < 0 ? -1 : 0;
+}
+
+/* --- the three ends ----------------------------------------------------------------------------
+ */
+
+static int find_end(struct adl_import *im, bool *several, struct adl_error *err)
+{
+    struct adl_stored *stored = im->stored;
     int scores = back_over(stored, stored->logits, dropouts);
     const struct adl_stored_node *end = maker(stored, scores);
 
@@ -79,11 +201,11 @@ static int find_end(struct adl_stored *stored, bool *several, struct adl_error *
         stored->classifier = conv->params[0];
         return stored->features > 0 ? 0 : refuse(conv, err);
     }
-    if (!end || !(adl_stored_is(end, "linear") || is_pointwise_conv(end)))
+    if (!end || !adl_stored_is(end, "linear"))
         return refuse(end, err);
     const struct adl_stored_node *pool = maker(stored, back_over(stored, end->inputs[0], dropouts));
     if (!pool || !adl_stored_is(pool, "global_avgpool"))
-        return refuse(pool, err);
+        return add_class_map(im, scores, err);
     stored->features = back_over(stored, pool->inputs[0], dropouts);
     stored->classifier = end->params[0];
     return stored->features > 0 ? 0 : refuse(pool, err);
@@ -102,6 +224,8 @@ static int prune(struct adl_stored *stored, struct adl_error *err)
         return adl_fail_nomem(err, "the network");
     }
     needed[stored->logits] = true;
+    if (stored->class_map > 0)
+        needed[stored->class_map] = true;
     for (int n = stored->count - 1; n >= 0; n--)
         for (int i = 0; needed[n + 1] && i < stored->nodes[n].input_count; i++)
             needed[stored->nodes[n].inputs[i]] = true;
@@ -132,5 +256,5 @@ int adl_import_find_end(struct adl_import *im, const struct adl_import_value *sc
     im->stored->logits = scores->id;
     if (scores->id < 1 || !adl_import_is_vector(im, scores))
         return refuse(maker(im->stored, scores->id), err);
-    return find_end(im->stored, several, err) < 0 ? -1 : prune(im->stored, err);
+    return find_end(im, several, err) < 0 ? -1 : prune(im->stored, err);
 }

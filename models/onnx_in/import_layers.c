@@ -103,26 +103,32 @@ int adl_import_conv(struct adl_import *im, const struct adl_onnx_node_proto *nod
                                  "dilations with groups are not supported");
     const size_t shape[4] = {(size_t)t->dims[0], (size_t)t->dims[1], (size_t)t->dims[2],
                              (size_t)t->dims[3]};
-    const char *weight =
-        adl_import_tensor_param(im, node, adl_import_in(im, node, 1), "weight", 4, shape, err);
+    /* Of a vector, a 1x1 convolution is a linear layer; so is the end of many networks written. */
+    bool linear = adl_import_is_vector(im, in) && shape[2] == 1 && shape[3] == 1 && groups == 1 &&
+                  !w.pads[0] && !w.pads[1] && !w.pads[2] && !w.pads[3];
+    const char *weight = adl_import_tensor_param(im, node, adl_import_in(im, node, 1), "weight",
+                                                 linear ? 2 : 4, shape, err);
     if (!weight)
         return -1;
     const struct adl_import_value *b = adl_import_in(im, node, 2);
     const char *bias = b ? adl_import_tensor_param(im, node, b, "bias", 1, shape, err) : NULL;
     if (b && !bias)
         return -1;
-    struct adl_stored_node *conv = adl_import_add(im, "conv", node, "", in->id, err);
+    struct adl_stored_node *conv =
+        adl_import_add(im, linear ? "linear" : "conv", node, "", in->id, err);
     if (!conv)
         return -1;
     static const char *const sides[] = {"top", "left", "bottom", "right"};
     adl_stored_set(conv, "k", (double)t->dims[0]);
-    adl_stored_set(conv, "r", (double)t->dims[2]);
-    adl_stored_set(conv, "s", (double)t->dims[3]);
-    adl_stored_set(conv, "stride", (double)w.strides[0]);
-    adl_stored_set(conv, "groups", (double)groups);
-    adl_stored_set(conv, "dilation", (double)w.dilations[0]);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4 && !linear; i++)
         adl_stored_set(conv, sides[i], (double)w.pads[i]);
+    if (!linear) {
+        adl_stored_set(conv, "r", (double)t->dims[2]);
+        adl_stored_set(conv, "s", (double)t->dims[3]);
+        adl_stored_set(conv, "stride", (double)w.strides[0]);
+        adl_stored_set(conv, "groups", (double)groups);
+        adl_stored_set(conv, "dilation", (double)w.dilations[0]);
+    }
     conv->params[0] = weight;
     conv->params[1] = bias;
     conv->param_count = bias ? 2 : 1;

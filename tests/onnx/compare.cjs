@@ -9,6 +9,7 @@ const ort = require("onnxruntime-node");
 const {
     classMaps, difference, drawn, generator, product, readTensors, topClasses, writeTensors, writeWeights,
 } = require("./tensors.cjs");
+const { compareImported, importedCases } = require("./imported.cjs");
 const { compareInt8 } = require("./int8.cjs");
 
 const [folder, ...only] = process.argv.slice(2);
@@ -157,8 +158,8 @@ async function main() {
     let passed = 0;
     let failed = 0;
     let skipped = 0;
-    for (const c of [...cases, ...int8Cases]) {
-        const name = `${c.name} ${c.size.join("x")}`;
+    for (const c of [...cases, ...int8Cases, ...importedCases]) {
+        const name = c.network ? c.name : `${c.name} ${c.size.join("x")}`;
         if (only.length && !only.some((part) => name.includes(part))) continue;
         if (c.file && !fs.existsSync(c.file)) {
             console.log(`skip ${name}: no ${path.basename(c.file)} here`);
@@ -172,7 +173,7 @@ async function main() {
             if (c.int8) {
                 ({ ok, figures } = await compareInt8(c, folder));
             } else {
-                const worst = await compare(c);
+                const worst = c.network ? await compareImported(c, folder) : await compare(c);
                 ok = Object.values(worst).every((value) => value <= tolerance);
                 figures = Object.fromEntries(
                     Object.entries(worst).map(([what, value]) => [what, value.toExponential(1)]));

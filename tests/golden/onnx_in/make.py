@@ -563,6 +563,9 @@ def main():
         k = int(scores.argmax())
         write_json(f"{args[0]}/{name}.json", side, k, scores, class_map(net, x, k).detach())
     if not full and not args[1:]:
+        torch.manual_seed(0)
+        flat = nn.Sequential(conv_bn(3, 4, 3, 2), nn.Flatten(), nn.Linear(4 * 25, 5)).eval()
+        torch.onnx.export(flat, formula_input(10), f"{args[0]}/flat.onnx", opset_version=13)
         for name, opset, keras in (("nhwc_tf", 13, False), ("nhwc_keras", 10, True)):
             scores, k, cam = nhwc(f"{args[0]}/{name}.onnx", opset, 33, keras)
             write_json(f"{args[0]}/{name}.json", 33, k, scores, cam)
