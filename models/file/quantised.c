@@ -123,7 +123,8 @@ static int read_ranges(struct adl_model *model, struct adl_error *err)
         const json_t *pair = json_object_get(model->activations, name);
         if (pair && read_range(name, pair, &model->quantisation->ranges[v], err) < 0)
             return -1;
-        if (!pair && is_needed(graph, v))
+        /* What other quantizers write has ranges only where they round. */
+        if (!pair && !model->stored && is_needed(graph, v))
             return adl_fail(err, ADL_ERR_FORMAT, "activations: the range of %s is missing",
                             adl_name_quote(name, strlen(name)).text);
     }

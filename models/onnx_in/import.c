@@ -177,6 +177,7 @@ void adl_import_close(struct adl_import *im)
     adl_graph_free(im->graph);
     adl_tensors_free(im->weights);
     adl_str_release(&im->notes);
+    json_decref(im->activations);
 }
 
 const struct adl_onnx_node_proto *adl_import_next(const struct adl_import *im,
@@ -344,15 +345,18 @@ void adl_import_alias(struct adl_import_value *out, const struct adl_import_valu
     out->kind = value->kind;
     out->tensor = value->tensor;
     out->origin = value->origin;
+    out->bytes = value->bytes;
+    out->scale = value->scale;
+    out->zero = value->zero;
+    out->scale_run = value->scale_run;
     memcpy(out->pads, value->pads, sizeof out->pads);
 }
 
 /* --- parameters ----------------------------------------------------------------------------------
  */
 
-/* Returns a free name for a parameter, in the arena; NULL when out of memory. */
-static const char *param_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                              const char *origin, const char *role)
+const char *adl_import_param_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                                  const char *origin, const char *role)
 {
     char bare[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
 
@@ -379,7 +383,7 @@ const char *adl_import_param(struct adl_import *im, const struct adl_onnx_node_p
                              float (*element)(const void *context, size_t i), const void *context,
                              struct adl_error *err)
 {
-    const char *name = param_name(im, node, origin, role);
+    const char *name = adl_import_param_name(im, node, origin, role);
     if (!name) {
         adl_fail_nomem(err, "the ONNX graph");
         return NULL;

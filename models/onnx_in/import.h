@@ -7,8 +7,8 @@
  * layout (NCHW, NHWC), of a vector's rank and of groups of channels are only noted.
  *
  * From the lowest to the highest: onnx_tensor.c, onnx_proto.c; import.c (the struct below);
- * import_const.c; import_maths.c, import_layers.c, import_pool.c, import_shape.c, import_norm.c;
- * import_ops.c (the table); import_end.c; onnx_in.c. */
+ * import_maths.c, import_qdq.c; import_const.c; import_layers.c, import_pool.c, import_shape.c,
+ * import_norm.c; import_ops.c (the table); import_end.c; onnx_in.c. */
 
 #include "base/str.h"
 #include "graph/graph.h"
@@ -33,6 +33,11 @@ struct adl_import_value {
     enum adl_import_kind kind;
     const struct adl_onnx_tensor *tensor; /* of a constant */
     const char *origin; /* the initializer that it comes from, for names; NULL: none */
+
+    /* Of a constant that was integers: these, the scales and zero points (NULL: 0), and how many
+     * elements follow each other with one scale; else NULL. */
+    const struct adl_onnx_tensor *bytes, *scale, *zero;
+    size_t scale_run;
 
     int id;                         /* of a map: the stored value */
     char axes[ADL_IMPORT_AXES + 1]; /* a letter for each axis of ONNX */
@@ -60,6 +65,8 @@ struct adl_import {
     struct adl_stored *stored;
     struct adl_graph *graph;     /* of the nodes so far, for the shapes */
     struct adl_tensors *weights; /* of the model */
+    bool bytes;                  /* some of these are in 8 bits */
+    json_t *activations;         /* ranges of maps by the names of stored values; NULL: none */
     struct adl_str notes;        /* for the user; sentences with "; " between them */
 };
 
@@ -125,6 +132,9 @@ void adl_import_set(struct adl_import_value *out, const struct adl_import_value 
 /* Makes the value `out` the same as another one. */
 void adl_import_alias(struct adl_import_value *out, const struct adl_import_value *value);
 
+/* Returns a free name for a parameter, in the arena; NULL when out of memory. */
+const char *adl_import_param_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                                  const char *origin, const char *role) ADL_MUST_CHECK;
 /* Adds a parameter: `count` elements, given by element(context, i), in the shape; its name is
  * `origin`, or, where that is taken or NULL, one made of the node's and `role`. Returns the name in
  * the arena; NULL with an error. */
@@ -175,6 +185,14 @@ adl_import_reader adl_import_pool, adl_import_global_pool, adl_import_reduce_mea
 adl_import_reader adl_import_reshape, adl_import_flatten, adl_import_squeeze, adl_import_unsqueeze,
     adl_import_transpose, adl_import_concat, adl_import_split, adl_import_slice, adl_import_pad;
 adl_import_reader adl_import_layernorm;
+/* import_qdq.c */
+adl_import_reader adl_import_quantize, adl_import_dequantize;
+/* Returns whether a weight of a convolution can be stored in 8 bits, as its file has it. */
+bool adl_import_has_bytes(const struct adl_import_value *weight);
+/* Adds such a weight and its scales to the tensors. */
+int adl_import_bytes_param(struct adl_import *im, const struct adl_import_value *weight,
+                           const char *name, const size_t shape[4],
+                           struct adl_error *err) ADL_MUST_CHECK;
 /* Reads a layer normalisation that was written as single operators and begins with this ReduceMean:
  * 1, 0 if it is none, -1 with an error. */
 int adl_import_plain_layernorm(struct adl_import *im, const struct adl_onnx_node_proto *node,

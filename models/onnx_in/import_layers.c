@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "models/onnx_in/import.h"
 
@@ -76,6 +77,19 @@ static const struct adl_import_value *padded_map(struct adl_import *im,
     return in;
 }
 
+/* Adds the weight of a convolution, in 8 bits if the file has it so; returns its name. */
+static const char *conv_weight(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                               bool linear, const size_t shape[4], struct adl_error *err)
+{
+    const struct adl_import_value *value = adl_import_in(im, node, 1);
+    if (linear || !adl_import_has_bytes(value))
+        return adl_import_tensor_param(im, node, value, "weight", linear ? 2 : 4, shape, err);
+    const char *name = adl_import_param_name(im, node, value->origin, "weight");
+    if (!name)
+        adl_fail_nomem(err, "the ONNX graph");
+    return name && adl_import_bytes_param(im, value, name, shape, err) == 0 ? name : NULL;
+}
+
 int adl_import_conv(struct adl_import *im, const struct adl_onnx_node_proto *node,
                     struct adl_error *err)
 {
@@ -106,8 +120,7 @@ int adl_import_conv(struct adl_import *im, const struct adl_onnx_node_proto *nod
     /* Of a vector, a 1x1 convolution is a linear layer; so is the end of many networks written. */
     bool linear = adl_import_is_vector(im, in) && shape[2] == 1 && shape[3] == 1 && groups == 1 &&
                   !w.pads[0] && !w.pads[1] && !w.pads[2] && !w.pads[3];
-    const char *weight = adl_import_tensor_param(im, node, adl_import_in(im, node, 1), "weight",
-                                                 linear ? 2 : 4, shape, err);
+    const char *weight = conv_weight(im, node, linear, shape, err);
     if (!weight)
         return -1;
     const struct adl_import_value *b = adl_import_in(im, node, 2);

@@ -179,6 +179,10 @@ static int describe(struct adl_import *im, int classes, bool several, struct adl
     }
     failed |= json_object_set_new(arch, "graph", adl_stored_to_json(im->stored, true));
     failed |= json_object_set_new(input, "size", json_pack("[i, i]", in.h, in.w));
+    if (im->bytes && im->activations) {
+        failed |= json_object_set_new(json, "precision", json_string("int8"));
+        failed |= json_object_set(json, "activations", im->activations);
+    }
     if (several && !json_object_get(json, "multi_label"))
         failed |= json_object_set_new(json, "multi_label", json_object());
     if (failed) {

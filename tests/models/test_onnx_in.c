@@ -155,6 +155,61 @@ static void takes_another_size(void)
     adl_model_free(model);
 }
 
+/* --- in 8 bits ------------------------------------------------------------------------------ */
+
+/* A file of a quantizer becomes a model in 8 bits with its weights, scales and ranges; scores are
+ * those of rounding in double, but for the maps that a plan leaves in float32. */
+static void reads_eight_bits(void)
+{
+    static const char *const names[] = {"QuantizeLinear_6", "QuantizeLinear_11", "Conv_15",
+                                        "QuantizeLinear_19"};
+    struct adl_error err = {0};
+    struct result got;
+    char path[300];
+    json_t *want = golden_load("onnx_in/qdq.json"), *ranges = golden_get(want, "ranges");
+    struct adl_model *model = adl_onnx_in_load(path_of("qdq"), NULL, &err);
+    model_must(model != NULL && want != NULL, &err);
+    CU_ASSERT_EQUAL(model->precision, ADL_PRECISION_INT8);
+    CU_ASSERT_FATAL(model->quantisation != NULL);
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        int value = adl_graph_find_value(model->graph, names[i]);
+        const json_t *range = json_array_get(ranges, i);
+        if (value < 0) {
+            TEST_FAIL("no value is called %s", names[i]);
+            continue;
+        }
+        const struct adl_int8_range *r = &model->quantisation->ranges[value];
+        CU_ASSERT_EQUAL(r->scale, (float)json_real_value(json_array_get(range, 0)));
+        CU_ASSERT_EQUAL(r->zero, json_integer_value(json_array_get(range, 1)));
+    }
+    int weight = adl_graph_find_param(model->graph, "a.weight_quantized");
+    CU_ASSERT_FATAL(weight >= 0 && model->quantisation->scales[weight] != NULL);
+    run(model, golden_int(want, "class"), &got);
+    size_t count;
+    double *scores = golden_doubles(golden_get(want, "scores"), &count);
+    for (size_t i = 0; i < count; i++)
+        CU_ASSERT_DOUBLE_EQUAL(got.scores[i], scores[i], 0.01);
+    adl_free(scores);
+
+    /* As 8-bit ONNX of ours, and back: the same integers and scales. */
+    snprintf(path, sizeof path, "%s", model_tmp_path("qdq.onnx"));
+    TEST_OK(adl_onnx_write(model, path, &err), &err);
+    struct adl_model *back = adl_onnx_in_load(path, NULL, &err);
+    model_must(back != NULL, &err);
+    CU_ASSERT_EQUAL(back->precision, ADL_PRECISION_INT8);
+    int again = -1; /* it is called after its layer: the one with 16 outputs */
+    for (int id = 0; id < adl_graph_param_count(back->graph); id++)
+        if (adl_graph_param(back->graph, id)->rank == 4 &&
+            adl_graph_param(back->graph, id)->shape[0] == 16)
+            again = id;
+    CU_ASSERT_FATAL(again >= 0);
+    CU_ASSERT(model_same_floats(model->params[weight], back->params[again],
+                                adl_graph_param(model->graph, weight)->count));
+    adl_model_free(back);
+    adl_model_free(model);
+    json_decref(want);
+}
+
 /* --- hostile files ------------------------------------------------------------------------- */
 
 static int read_bytes(const void *bytes, size_t length, struct adl_error *err)
@@ -326,6 +381,7 @@ static void backbones_come_back(void)
 TEST_SUITE(onnx_in, {"equals PyTorch, also from a model file", equals_pytorch},
            {"weights keep their names", keeps_names},
            {"takes another input size", takes_another_size},
+           {"reads a model in 8 bits", reads_eight_bits},
            {"survives damaged files", survives_damage},
            {"survives a lack of memory", survives_lack_of_memory},
            {"refuses in words", refuses_in_words},

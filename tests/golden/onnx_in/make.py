@@ -450,24 +450,26 @@ class File:
         return out
 
     def tensor(self, name, t, packed=False):
-        kind = 7 if t.dtype == torch.int64 else 1
+        kind = {torch.int64: 7, torch.int32: 6, torch.int8: 3, torch.uint8: 2}.get(t.dtype, 1)
         data = t.contiguous().numpy().tobytes()
         body = b"".join(field(1, d) for d in t.shape) + field(2, kind) + field(8, name)
         if packed and kind == 1:
             body += field(4, data)
         elif packed:
-            body += field(7, b"".join(varint(int(v)) for v in t.flatten()))
+            numbers = b"".join(varint(int(v)) for v in t.flatten())
+            body += field(7 if kind == 7 else 5, numbers)
         else:
             body += field(9, data)
         self.tensors += field(5, body)
         return name
 
-    def write(self, path, opset, side, output, classes):
+    def write(self, path, opset, side, output, classes, first=False):
         def port(number, name, dims):
             shape = b"".join(field(1, field(1, d) if d else field(2, "n")) for d in dims)
             return field(number, field(1, name) + field(2, field(1, field(1, 1) + field(2, shape))))
         graph = self.nodes + field(2, "g") + self.tensors
-        graph += port(11, "image", [0, side, side, 3]) + port(12, output, [0, classes])
+        dims = [0, 3, side, side] if first else [0, side, side, 3]
+        graph += port(11, "image", dims) + port(12, output, [0, classes])
         with open(path, "wb") as f:
             f.write(field(1, 7) + field(2, "tf2onnx") + field(7, graph) + field(8, field(2, opset)))
 
@@ -538,11 +540,81 @@ def nhwc(path, opset, side, keras):
     return scores, k, (w[:, k][:, None, None] * last[0]).sum(0)
 
 
-def write_json(path, side, k, scores, cam):
+def qdq(path, side):
+    """A residual network as onnxruntime's static quantizer writes it: maps in unsigned bytes (one in
+    signed ones), weights in signed bytes with a scale for each output channel, biases in 32 bits, and
+    no ReLU before a QuantizeLinear whose smallest byte is 0. Computed by rounding in double."""
+    g = torch.Generator().manual_seed(5)
+    f = File()
+    x, value, scale = formula_input(side).double(), "image", 0.0
+
+    def rounded(x, value, name, least, signed=False):
+        lo, hi = min(float(x.min()) if least is None else least, 0.0), float(x.max())
+        # As float32, since that is what the file has.
+        scale = float(torch.tensor((hi - lo) / 255, dtype=torch.float32))
+        zero = round(-lo / scale)
+        kind, shift = (torch.int8, 128) if signed else (torch.uint8, 0)
+        s = f.tensor(name + "_scale", torch.tensor(scale))
+        z = f.tensor(name + "_zero_point", torch.tensor(zero - shift, dtype=kind), signed)
+        value = f.node("DequantizeLinear", [f.node("QuantizeLinear", [value, s, z]), s, z])
+        return scale * ((x / scale).round() + zero).clamp(0, 255) - scale * zero, value, scale, zero
+
+    def weight(w, name):
+        s = (w.abs().amax((1, 2, 3)) / 127).float()
+        q = (w / s.view(-1, 1, 1, 1)).round().to(torch.int8)
+        zero = torch.zeros(len(s), dtype=torch.int8)
+        names = [f.tensor(name + "_quantized", q), f.tensor(name + "_scale", s),
+                 f.tensor(name + "_zero_point", zero)]
+        return q.double() * s.double().view(-1, 1, 1, 1), f.node("DequantizeLinear", names,
+                                                                 axis=0), s
+
+    def conv(x, value, scale, name, cout, stride):
+        w = torch.randn(cout, x.shape[1], 3, 3, generator=g) * math.sqrt(2 / (9 * x.shape[1]))
+        w, w_value, s = weight(w, name + ".weight")
+        bias_scale = (s.double() * scale).float()
+        q = (torch.randn(cout, generator=g).double() * 0.1 / bias_scale.double()).round()
+        b_value = f.node("DequantizeLinear", [f.tensor(name + ".bias_quantized", q.to(torch.int32)),
+                                              f.tensor(name + ".bias_scale", bias_scale)], axis=0)
+        value = f.node("Conv", [value, w_value, b_value], strides=[stride, stride],
+                       pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+        return F.conv2d(x, w, q * bias_scale.double(), stride, 1), value
+
+    ranges = {}
+
+    def relu_range(x, value, name, least=0.0, signed=False):
+        x, value, s, z = rounded(x, value, name, least, signed)
+        ranges[name] = [s, z]
+        return x, value, s
+
+    x, value, scale, _ = rounded(x, value, "image", None)
+    x, value = conv(x, value, scale, "stem", 8, 2)
+    x, value, scale = relu_range(x, value, "stem")
+    short, short_value = x, value
+    x, value = conv(x, value, scale, "a", 16, 1)
+    x, value, scale = relu_range(x, value, "a")
+    x, value = conv(x, value, scale, "b", 8, 1)
+    x, value, scale = relu_range(x, value, "b", None, True)
+    x, value = x + short, f.node("Add", [value, short_value])
+    x, value, scale = relu_range(x, value, "sum")
+    pooled, value = x.mean((2, 3)), f.node("GlobalAveragePool", [value])
+    pooled, value, _, _ = rounded(pooled, value, "pooled", 0.0)
+    value = f.node("Flatten", [value])
+    w = (torch.randn(5, 8, generator=g) * 0.5)
+    w, w_value, _ = weight(w.view(5, 8, 1, 1), "fc.weight")
+    w_value = f.node("Reshape", [w_value, f.tensor("fc.shape", torch.tensor([5, 8]))])
+    scores = pooled @ w.view(5, 8).t()
+    value = f.node("Gemm", [value, w_value], transB=1)
+    f.write(path, 13, side, value, 5, True)
+    k = int(scores[0].argmax())
+    cam = (w.view(5, 8)[k][:, None, None] * x[0]).sum(0)
+    return scores[0], k, cam, ranges
+
+
+def write_json(path, side, k, scores, cam, more=None):
     with open(path, "w") as f:
         json.dump({"side": side, "class": k, "scores": [float(f"{v:.7g}") for v in scores],
                    "map_size": list(cam.shape),
-                   "map": [float(f"{v:.7g}") for v in cam.flatten()]}, f)
+                   "map": [float(f"{v:.7g}") for v in cam.flatten()], **(more or {})}, f)
         f.write("\n")
 
 
@@ -565,6 +637,8 @@ def main():
     if not full and not args[1:]:
         torch.manual_seed(0)
         flat = nn.Sequential(conv_bn(3, 4, 3, 2), nn.Flatten(), nn.Linear(4 * 25, 5)).eval()
+        scores, k, cam, ranges = qdq(f"{args[0]}/qdq.onnx", 33)
+        write_json(f"{args[0]}/qdq.json", 33, k, scores, cam, {"ranges": list(ranges.values())})
         torch.onnx.export(flat, formula_input(10), f"{args[0]}/flat.onnx", opset_version=13)
         for name, opset, keras in (("nhwc_tf", 13, False), ("nhwc_keras", 10, True)):
             scores, k, cam = nhwc(f"{args[0]}/{name}.onnx", opset, 33, keras)

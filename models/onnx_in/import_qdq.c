@@ -1,0 +1,218 @@
+/* Networks in 8 bits as ONNX's quantizers write them: QuantizeLinear and DequantizeLinear ("QDQ")
+ * around operators in float32. An integer q stands for scale (q - zero point).
+ *
+ * Weights: a DequantizeLinear of a constant. It becomes float32 here, and keeps its integers and
+ * scales beside, so that a convolution can store them as our own models in 8 bits do
+ * (models/file/quantised.h): signed, without a zero point, with a scale for each output channel.
+ *
+ * Maps: a QuantizeLinear and a DequantizeLinear after it only say the range of a map, in bytes with
+ * one scale and one zero point. Signed bytes are those of unsigned ones with a zero point that is
+ * larger by 128. Where the smallest byte stands for 0, negative values become 0 as well: quantizers
+ * leave out a ReLU before such a pair, so one is added unless the values cannot be negative. */
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "models/onnx_in/import.h"
+
+/* The numbers of a QuantizeLinear or DequantizeLinear. */
+struct scaling {
+    const struct adl_onnx_tensor *scale, *zero; /* zero: NULL: 0 */
+};
+
+static int read_scaling(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                        struct scaling *s, struct adl_error *err)
+{
+    s->scale = adl_import_constant(im, node, 1, "scale", err);
+    s->zero = NULL;
+    if (!s->scale)
+        return -1;
+    if (adl_import_in(im, node, 2)) {
+        s->zero = adl_import_constant(im, node, 2, "zero point", err);
+        if (!s->zero)
+            return -1;
+    }
+    if (!adl_onnx_tensor_is_real(s->scale) || s->scale->rank > 1 || s->scale->count < 1 ||
+        (s->zero && (s->zero->count != s->scale->count || !adl_onnx_tensor_is_int(s->zero))))
+        return adl_import_refuse(node, err,
+                                 "its scale and zero point are not one number each, or one for "
+                                 "each channel");
+    for (size_t i = 0; i < s->scale->count; i++) {
+        float value = (float)adl_onnx_tensor_number(s->scale, i);
+        if (!isnormal(value) || value < 0)
+            return adl_import_refuse(node, err, "scale %zu is %g; scales are positive numbers", i,
+                                     (double)value);
+    }
+    return 0;
+}
+
+/* --- weights -------------------------------------------------------------------------------------
+ */
+
+/* Returns the number of elements that follow each other with one scale, and sets *count to that of
+ * the scales that are used in turn; 0 if the scales do not fit. */
+static size_t scale_run(const struct adl_onnx_node_proto *node, const struct adl_onnx_tensor *t,
+                        const struct scaling *s, size_t *count)
+{
+    int64_t axis = adl_import_attr_int(node, "axis", 1);
+    size_t run = 1;
+
+    *count = s->scale->count;
+    if (*count == 1)
+        return t->count ? t->count : 1;
+    axis += axis < 0 ? t->rank : 0;
+    if (axis < 0 || axis >= t->rank || (size_t)t->dims[axis] != *count)
+        return 0;
+    for (int i = (int)axis + 1; i < t->rank; i++)
+        run *= (size_t)t->dims[i];
+    return run;
+}
+
+/* Makes the output the float32 numbers of a constant. */
+static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                        const struct adl_import_value *in, struct adl_error *err)
+{
+    const struct adl_onnx_tensor *t = in->tensor;
+    struct adl_import_value *out = adl_import_out(im, node, 0);
+    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
+    float *values = adl_arena_alloc(&im->arena, t->count + 1, sizeof *values);
+    struct scaling s;
+    size_t count;
+
+    if (!made || !values)
+        return adl_fail_nomem(err, "the ONNX graph");
+    if (!out || read_scaling(im, node, &s, err) < 0)
+        return out ? -1 : adl_import_refuse(node, err, "it has no output");
+    size_t run = scale_run(node, t, &s, &count);
+    if (!adl_onnx_tensor_is_int(t) || run == 0)
+        return adl_import_refuse(node, err, "its scales do not fit its integers");
+    for (size_t i = 0; i < t->count; i++) {
+        size_t k = i / run % count;
+        int64_t zero = s.zero ? adl_onnx_tensor_int(s.zero, k) : 0;
+        values[i] = (float)((double)(float)adl_onnx_tensor_number(s.scale, k) *
+                            (double)(adl_onnx_tensor_int(t, i) - zero));
+    }
+    *made = *t;
+    made->type = ADL_ONNX_TYPE_FLOAT;
+    made->ints = NULL;
+    made->raw = (unsigned char *)values;
+    out->kind = ADL_IMPORT_CONSTANT;
+    out->tensor = made;
+    out->origin = in->origin;
+    out->bytes = t;
+    out->scale = s.scale;
+    out->zero = s.zero;
+    out->scale_run = run;
+    return 1;
+}
+
+bool adl_import_has_bytes(const struct adl_import_value *weight)
+{
+    const struct adl_onnx_tensor *t = weight->bytes;
+    bool fits = t && t->type == ADL_ONNX_TYPE_INT8 && t->rank == 4 && t->dims[0] > 0 &&
+                (weight->scale->count == 1 || (weight->scale->count == (size_t)t->dims[0] &&
+                                               weight->scale_run == t->count / (size_t)t->dims[0]));
+    for (size_t i = 0; fits && weight->zero && i < weight->zero->count; i++)
+        fits = adl_onnx_tensor_int(weight->zero, i) == 0;
+    for (size_t i = 0; fits && i < t->count; i++)
+        fits = adl_onnx_tensor_int(t, i) >= -127;
+    return fits;
+}
+
+int adl_import_bytes_param(struct adl_import *im, const struct adl_import_value *weight,
+                           const char *name, const size_t shape[4], struct adl_error *err)
+{
+    const char *scale_name = adl_arena_printf(&im->arena, "%s_scale", name);
+    struct adl_tensor *bytes =
+        scale_name ? adl_tensors_add_unset(im->weights, name, ADL_I8, 4, shape, err) : NULL;
+    struct adl_tensor *scales =
+        bytes ? adl_tensors_add_unset(im->weights, scale_name, ADL_F32, 1, shape, err) : NULL;
+
+    if (!scales)
+        return scale_name ? -1 : adl_fail_nomem(err, "the ONNX graph");
+    for (size_t i = 0; i < bytes->count; i++)
+        ((int8_t *)bytes->data)[i] = (int8_t)adl_onnx_tensor_int(weight->bytes, i);
+    for (size_t k = 0; k < shape[0]; k++)
+        ((float *)scales->data)[k] =
+            (float)adl_onnx_tensor_number(weight->scale, weight->scale->count == 1 ? 0 : k);
+    im->bytes = true;
+    return 0;
+}
+
+/* --- maps
+ * ------------------------------------------------------------------------------------------ */
+
+/* Returns whether a stored value cannot be negative. */
+static bool is_positive(const struct adl_import *im, int value, int depth)
+{
+    static const char *const ops[] = {"relu", "relu6", "sigmoid", "hard_sigmoid"};
+    static const char *const keeps[] = {"maxpool", "avgpool", "pool",    "global_avgpool",
+                                        "shuffle", "slice",   "dropout", "concat"};
+    const struct adl_stored_node *node = value > 0 ? &im->stored->nodes[value - 1] : NULL;
+    bool found = false, all = true;
+
+    for (size_t i = 0; node && i < sizeof ops / sizeof *ops; i++)
+        if (adl_stored_is(node, ops[i]))
+            return true;
+    for (size_t i = 0; node && i < sizeof keeps / sizeof *keeps; i++)
+        found |= adl_stored_is(node, keeps[i]);
+    for (int i = 0; found && all && i < node->input_count; i++)
+        all = depth > 0 && is_positive(im, node->inputs[i], depth - 1);
+    return found && all;
+}
+
+/* Sets the range of a stored value; fails if it has another one. */
+static int set_range(struct adl_import *im, const struct adl_onnx_node_proto *node, int value,
+                     float scale, int zero, struct adl_error *err)
+{
+    if (value == 0)
+        return 0; /* of the pixels: the first convolution reads floats */
+    if (!im->activations)
+        im->activations = json_object();
+    const char *name = im->stored->nodes[value - 1].name;
+    const json_t *known = json_object_get(im->activations, name);
+    if (known && ((float)json_real_value(json_array_get(known, 0)) != scale ||
+                  json_integer_value(json_array_get(known, 1)) != zero))
+        return adl_import_refuse(
+            node, err, "its input is rounded by another QuantizeLinear with other numbers");
+    if (!known &&
+        json_object_set_new(im->activations, name, json_pack("[f, i]", (double)scale, zero)) < 0)
+        return adl_fail_nomem(err, "the ranges of maps");
+    return 0;
+}
+
+int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                        struct adl_error *err)
+{
+    const struct adl_import_value *in = adl_import_map(im, node, 0, NULL, err);
+    struct adl_import_value *out = adl_import_out(im, node, 0);
+    struct scaling s;
+
+    if (!in || !out)
+        return err->kind ? -1 : adl_import_refuse(node, err, "it has no output");
+    if (read_scaling(im, node, &s, err) < 0)
+        return -1;
+    int type = s.zero ? s.zero->type : ADL_ONNX_TYPE_UINT8;
+    if (s.scale->count != 1 || (type != ADL_ONNX_TYPE_UINT8 && type != ADL_ONNX_TYPE_INT8))
+        return adl_import_refuse(node, err,
+                                 "maps are read in 8 bits with one scale; per-channel scales and "
+                                 "other types are for weights");
+    int zero =
+        (s.zero ? (int)adl_onnx_tensor_int(s.zero, 0) : 0) + (type == ADL_ONNX_TYPE_INT8 ? 128 : 0);
+    adl_import_alias(out, in);
+    if (zero == 0 && in->id > 0 && !in->final && !is_positive(im, in->id, 8)) {
+        out->id = adl_import_simple(im, "relu", node, "", in->id, err);
+        if (out->id < 0)
+            return -1;
+    }
+    return set_range(im, node, out->id, (float)adl_onnx_tensor_number(s.scale, 0), zero, err);
+}
+
+int adl_import_dequantize(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                          struct adl_error *err)
+{
+    const struct adl_import_value *in = adl_import_in(im, node, 0);
+    return in && in->kind == ADL_IMPORT_CONSTANT ? read_weights(im, node, in, err)
+                                                 : adl_import_same(im, node, err);
+}
