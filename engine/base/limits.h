@@ -200,6 +200,18 @@
 #define ADL_LIMIT_SERVE_BATCH 4
 /* A client's X-Request-Id. */
 #define ADL_LIMIT_REQUEST_ID_BYTES 64
+/* Errands, such as files to be written, that wait for the thread that does them. */
+#define ADL_LIMIT_ERRANDS 64
+/* serve --annotations: bytes of a picture's name, which gets an extension and a prefix while it is
+ * written, in a file system whose names have 255; boxes of one picture; bytes of the JSON that
+ * holds them; pictures, all boxes and bytes of all pictures in one directory, since every change
+ * writes the lists of all of them. */
+#define ADL_LIMIT_ANNOTATION_NAME_BYTES 180
+#define ADL_LIMIT_ANNOTATION_BOXES 200
+#define ADL_LIMIT_ANNOTATION_BYTES ADL_MIB
+#define ADL_LIMIT_ANNOTATIONS 10000
+#define ADL_LIMIT_ANNOTATION_ALL_BOXES 100000
+#define ADL_LIMIT_ANNOTATION_STORE_BYTES ((size_t)16384 * ADL_MIB)
 /* Boxes of one prediction: noise at a low threshold gives thousands. */
 #define ADL_LIMIT_BOXES 1000
 

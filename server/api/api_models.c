@@ -28,7 +28,9 @@ void adl_api_models(struct adl_exchange *exchange, const char *rest)
             adl_str_puts(&text, ",");
         describe(registry, i, &text);
     }
-    adl_str_puts(&text, "]}\n");
+    adl_str_printf(&text, "],\"limits\":{\"body_bytes\":%zu,\"pixels\":%zu},\"annotations\":%s}\n",
+                   exchange->server->max_body, exchange->server->max_pixels,
+                   exchange->server->annotations ? "true" : "false");
     adl_answer_text(exchange, 200, "application/json", &text);
     adl_str_release(&text);
 }

@@ -165,13 +165,14 @@ static void dispatch(struct adl_exchange *exchange)
         return;
     }
     exchange->route = adl_route_find(http->path, &rest);
-    if (exchange->route && exchange->route->web && !server->web)
+    if (exchange->route && ((exchange->route->web && !server->web) ||
+                            (exchange->route->annotations && !server->annotations)))
         exchange->route = NULL;
     if (exchange->method == ADL_METHOD_OPTIONS && (exchange->route || !strcmp(http->path, "*"))) {
         if (exchange->route)
             adl_route_methods(exchange->route, methods);
         else
-            snprintf(methods, sizeof methods, "GET, HEAD, POST, OPTIONS");
+            snprintf(methods, sizeof methods, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         answer_options(exchange, methods);
         return;
     }
@@ -196,6 +197,10 @@ static void dispatch(struct adl_exchange *exchange)
     } else if ((exchange->method == ADL_METHOD_GET || exchange->method == ADL_METHOD_HEAD) &&
                exchange->route->get) {
         exchange->route->get(exchange, rest);
+    } else if (exchange->method == ADL_METHOD_PUT && exchange->route->put) {
+        exchange->route->put_begin(exchange, rest);
+    } else if (exchange->method == ADL_METHOD_DELETE && exchange->route->delete) {
+        exchange->route->delete_begin(exchange, rest);
     } else {
         adl_route_methods(exchange->route, methods);
         adl_http_add_header(http, "Allow", "%s", methods);
@@ -232,10 +237,16 @@ static void on_begin(struct adl_http_request *http)
 static void on_complete(struct adl_http_request *http)
 {
     struct adl_exchange *exchange = http->context;
-    if (exchange->route->later)
-        adl_later_submit(exchange->server->later, exchange, exchange->route->later);
+    const struct adl_route *route = exchange->route;
+
+    if (exchange->method == ADL_METHOD_PUT)
+        route->put(exchange);
+    else if (exchange->method == ADL_METHOD_DELETE)
+        route->delete (exchange);
+    else if (route->later)
+        adl_later_submit(exchange->server->later, exchange, route->later);
     else
-        exchange->route->post(exchange);
+        route->post(exchange);
 }
 
 static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)

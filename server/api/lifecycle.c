@@ -392,6 +392,7 @@ static void drain(struct lifecycle *life, int drain_s)
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
     adl_later_drain(server->later);
+    adl_errands_finish(server->errands);
     adl_http_stop_accepting(server->http, true);
     /* Let the I/O threads write these answers, and those to the last connections that were
      * accepted, before they are stopped. */

@@ -1,15 +1,20 @@
 /* The routes, one row each. A new route is its handler and a row here, which also
  * declares the handler (see server.h). The first row that matches a path is used. This
- * file is included several times, with different definitions of the two macros:
+ * file is included several times, with different definitions of the three macros:
  *
  *     GET_ROUTE(path, handler, properties ...)
  *     POST_ROUTE(path, handler of the headers, handler of the body, properties ...)
+ *     KEPT_ROUTE(path, name, properties ...)   something that is put, got and deleted; the
+ *                                              handlers are NAME, NAME_put_begin, NAME_put,
+ *                                              NAME_delete_begin and NAME_delete
  *
  * The properties are members of struct adl_route. */
 
 POST_ROUTE("/localize", adl_api_localize_begin, adl_api_localize)
 GET_ROUTE("/models", adl_api_models)
 GET_ROUTE("/models/{name}", adl_api_model)
+GET_ROUTE("/annotations", adl_api_annotations, .annotations = true)
+KEPT_ROUTE("/annotations/{name}", adl_api_annotation, .annotations = true)
 GET_ROUTE("/healthz", adl_api_healthz, .open = true, .unattended = true)
 GET_ROUTE("/readyz", adl_api_readyz, .open = true, .unattended = true)
 GET_ROUTE("/health", adl_api_health, .open = true, .unattended = true)

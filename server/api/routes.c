@@ -12,9 +12,18 @@ const struct adl_route adl_routes[] = {
 #define GET_ROUTE(pattern, handler, ...) {.path = pattern, .get = handler, __VA_ARGS__},
 #define POST_ROUTE(pattern, begin, handler, ...)                                                   \
     {.path = pattern, .post_begin = begin, .post = handler, __VA_ARGS__},
+#define KEPT_ROUTE(pattern, name, ...)                                                             \
+    {.path = pattern,                                                                              \
+     .get = name,                                                                                  \
+     .put_begin = name##_put_begin,                                                                \
+     .put = name##_put,                                                                            \
+     .delete_begin = name##_delete_begin,                                                          \
+     .delete = name##_delete,                                                                      \
+     __VA_ARGS__},
 #include "server/api/route_list.h"
 #undef GET_ROUTE
 #undef POST_ROUTE
+#undef KEPT_ROUTE
     {0},
 };
 _Static_assert(ADL_COUNT(adl_routes) <= ADL_METRICS_ROUTES,
@@ -47,5 +56,7 @@ const struct adl_route *adl_route_find(const char *path, const char **rest)
 
 void adl_route_methods(const struct adl_route *route, char text[64])
 {
-    snprintf(text, 64, "%s%sOPTIONS", route->get ? "GET, HEAD, " : "", route->post ? "POST, " : "");
+    snprintf(text, 64, "%s%s%s%sOPTIONS", route->get ? "GET, HEAD, " : "",
+             route->post ? "POST, " : "", route->put ? "PUT, " : "",
+             route->delete ? "DELETE, " : "");
 }

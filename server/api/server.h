@@ -10,7 +10,9 @@
 #include "server/api/auth.h"
 #include "server/http/http.h"
 #include "server/http/problem.h"
+#include "server/serving/annotations.h"
 #include "server/serving/batcher.h"
+#include "server/serving/errands.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
 
@@ -41,6 +43,9 @@ struct adl_server {
 
     struct adl_registry *registry;
     struct adl_batcher *batcher;
+    /* What --annotations writes; NULL without it, and then its paths do not exist. */
+    struct adl_annotations *annotations;
+    struct adl_errands *errands;
     struct adl_auth *auth;
     struct adl_metrics metrics;
     struct adl_http *http;
@@ -95,14 +100,19 @@ struct adl_route {
     bool open;        /* needs no token */
     bool unattended;  /* polled by machines: answered while draining, logged as debug */
     bool web;         /* a file of the web page; absent with --no-web */
+    bool annotations; /* absent without --annotations */
     /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}.
      * post_begin is called with the headers and may refuse the request; `post` is called when
-     * the body has arrived. */
+     * the body has arrived. The same holds for the other methods that have two handlers. */
     void (*get)(struct adl_exchange *exchange, const char *rest);
     void (*post_begin)(struct adl_exchange *exchange);
     void (*post)(struct adl_exchange *exchange);
     /* Answers a GET that `get` has not answered, on a thread that may wait for files (later.h). */
     void (*later)(struct adl_exchange *exchange);
+    void (*put_begin)(struct adl_exchange *exchange, const char *rest);
+    void (*put)(struct adl_exchange *exchange);
+    void (*delete_begin)(struct adl_exchange *exchange, const char *rest);
+    void (*delete)(struct adl_exchange *exchange);
 };
 
 /* The routes. The last row has no path; its index stands for unknown paths in the metrics. */
@@ -131,8 +141,15 @@ void adl_api_training_picture(struct adl_exchange *exchange);
 #define POST_ROUTE(path, begin, handler, ...)                                                      \
     void begin(struct adl_exchange *exchange);                                                     \
     void handler(struct adl_exchange *exchange);
+#define KEPT_ROUTE(path, name, ...)                                                                \
+    void name(struct adl_exchange *exchange, const char *rest);                                    \
+    void name##_put_begin(struct adl_exchange *exchange, const char *rest);                        \
+    void name##_put(struct adl_exchange *exchange);                                                \
+    void name##_delete_begin(struct adl_exchange *exchange, const char *rest);                     \
+    void name##_delete(struct adl_exchange *exchange);
 #include "server/api/route_list.h"
 #undef GET_ROUTE
 #undef POST_ROUTE
+#undef KEPT_ROUTE
 
 #endif

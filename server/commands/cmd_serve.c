@@ -56,6 +56,7 @@ struct settings {
     struct adl_map_settings map;
     bool no_web;
     const char *runs;
+    const char *annotations;
     int log_level;
     int log_format;
     bool check_config;
@@ -245,6 +246,21 @@ static void fill_server(struct adl_server *server, const struct settings *s)
         server->hash_seed = 0;
 }
 
+/* Opens the directory of --annotations, which the thread for errands writes. */
+static int open_annotations(struct adl_server *server, const struct settings *s,
+                            struct adl_error *err)
+{
+    if (!s->annotations)
+        return 0;
+    server->annotations = adl_annotations_open(s->annotations, server->max_pixels, err);
+    if (!server->annotations) {
+        adl_service_explain(s->annotations, err);
+        return -1;
+    }
+    server->errands = adl_errands_start(err);
+    return server->errands ? 0 : -1;
+}
+
 static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
 {
     struct adl_batcher_config batcher = {
@@ -289,7 +305,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         goto out;
     }
     server->batcher = adl_batcher_create(&batcher, err);
-    if (!server->batcher)
+    if (!server->batcher || open_annotations(server, s, err) < 0)
         goto out;
     if (runs) {
         server->later = adl_later_create(WAITING_FOR_FILES, err);
@@ -315,6 +331,8 @@ out:
     adl_batcher_free(server->batcher);
     adl_later_free(server->later);
     adl_runs_free(runs);
+    adl_errands_free(server->errands);
+    adl_annotations_free(server->annotations);
     adl_proxies_free(proxies);
     return result;
 }
@@ -464,6 +482,9 @@ static const struct adl_option table[] = {
                     "threshold at which maps are cut, unless a request gives another"),
     {"runs", ADL_STRING(struct settings, runs), .metavar = "DIR",
      .help = "show the training runs below DIR at /training, while they run too"},
+    {"annotations", ADL_STRING(struct settings, annotations), .metavar = "DIR",
+     .help =
+         "keep pictures and the boxes that people draw on them in DIR, a data set for calibrate"},
     {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
      .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},

@@ -35,6 +35,10 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                   "GET /openapi.json lists the paths."},
     [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "This model does not exist",
                                    "GET /models lists the models that are loaded."},
+    [ADL_PROBLEM_UNKNOWN_PICTURE] =
+        {"unknown-picture", 404, "This picture does not exist",
+         "GET /annotations lists the pictures that are kept; PUT one to "
+         "/annotations/NAME before its boxes."},
     [ADL_PROBLEM_METHOD_NOT_ALLOWED] = {"method-not-allowed", 405,
                                         "This path does not support the method",
                                         "The Allow header lists the methods it supports."},
@@ -45,6 +49,8 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_CLIENT_TOO_SLOW] = {"client-too-slow", 408, "The request took too long to arrive",
                                      "Send a smaller image, or start the server with a longer "
                                      "--timeout."},
+    [ADL_PROBLEM_PICTURE_CONFLICT] = {"picture-conflict", 409, "Another picture has this name",
+                                      "Send it under another name, or DELETE the other one first."},
     [ADL_PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "The request has no body",
                                      "Send the image with Content-Length or in chunks, as curl "
                                      "--data-binary @photo.jpg does."},
@@ -83,6 +89,8 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                        "--timeout is the server's limit for one request."},
     [ADL_PROBLEM_OUT_OF_MEMORY] = {"out-of-memory", 503, "The server is out of memory",
                                    "Try again later or with a smaller image."},
+    [ADL_PROBLEM_STORE_FULL] = {"store-full", 507, "The directory of annotations is full",
+                                "DELETE pictures, or start the server with another directory."},
 };
 
 const struct adl_problem_row *adl_problem_row(enum adl_problem problem)

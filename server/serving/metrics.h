@@ -20,6 +20,8 @@ enum adl_method_index {
     ADL_METHOD_GET,
     ADL_METHOD_HEAD,
     ADL_METHOD_POST,
+    ADL_METHOD_PUT,
+    ADL_METHOD_DELETE,
     ADL_METHOD_OPTIONS,
     ADL_METHOD_OTHER,
     ADL_METHOD_COUNT
@@ -75,7 +77,7 @@ struct adl_model_metrics {
 };
 
 /* Number of columns for status codes; the last one is for codes without their own column. */
-#define ADL_METRICS_STATUSES 19
+#define ADL_METRICS_STATUSES 21
 
 struct adl_metrics {
     _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];

@@ -183,7 +183,8 @@ async function expect(name, answer, route, method, status, problem) {
 
 const LONG = 'a'.repeat(400000); // more than a connection's memory
 const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/problems/queue-full',
-    '/{file}': '/style.css', '/training/lines': '/training/lines?run=first',
+    '/annotations/{name}': '/annotations/umbrella.jpg', '/{file}': '/style.css',
+    '/training/lines': '/training/lines?run=first',
     '/training/pictures': '/training/pictures?run=first',
     '/training/picture': '/training/picture?run=first&number=0' };
 
@@ -218,11 +219,10 @@ async function checkAll(server) {
         const line = method.toUpperCase() + ' ' + target;
         const raw = (more, query = '') => askRaw(server,
             `${line}${query} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`);
-        const other = method === 'get' ? 'POST' : 'GET';
-        await expect(`DELETE ${target}`, ask(server, 'DELETE', target), route, 'delete', 405,
-            'method-not-allowed');
-        await expect(`${other} ${target}`, ask(server, other, target), route, other.toLowerCase(),
-            405, 'method-not-allowed');
+        for (const other of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'])
+            if (!api.paths[route][other.toLowerCase()])
+                await expect(`${other} ${target}`, ask(server, other, target), route,
+                    other.toLowerCase(), 405, 'method-not-allowed');
         await expect(`${line} of another host`, ask(server, method, target, { Host: 'x.example' }),
             route, method, 403, 'unknown-host');
         await expect(`${line} with a blank in a name`, raw('A : b\r\n'), route, method, 400,
@@ -236,7 +236,7 @@ async function checkAll(server) {
             431);
         await expect(`${line} with a long query`, raw('', '?' + LONG), route, method,
             414);
-        if (method === 'post')
+        if (method !== 'get')
             continue;
         const got = await expect(line, ask(server, 'GET', target), route, 'get', 200);
         await expect(`HEAD ${target}`, ask(server, 'HEAD', target), route, 'head', 200);
@@ -311,6 +311,46 @@ async function checkLocalize(server) {
     'post', 408, 'client-too-slow');
 }
 
+async function checkAnnotations(server) {
+    const route = '/annotations/{name}';
+    const JSON_TYPE = { 'Content-Type': 'application/json' };
+    const put = (name, target, headers, body, status, problem) =>
+        expect(name, ask(server, 'PUT', `/annotations/${target}`, headers, body), route, 'put',
+            status, problem);
+    const box = { x0: 1, y0: 2, x1: 3, y1: 4, label: 'umbrella' };
+    const boxes = (...list) => JSON.stringify({ boxes: list });
+    const cut = jpeg.subarray(0, jpeg.length / 2);
+
+    await put('boxes', 'umbrella.jpg', JSON_TYPE, boxes(box), 200);
+    await put('no boxes', 'umbrella.jpg', JSON_TYPE, boxes(), 200);
+    await put('the picture again', 'umbrella.jpg', JPEG, jpeg, 200);
+    await put('boxes before the picture', 'x.jpg', JSON_TYPE, boxes(box), 404, 'unknown-picture');
+    await put('no JSON', 'umbrella.jpg', JSON_TYPE, '{', 400, 'malformed-request');
+    await put('a box outside', 'umbrella.jpg', JSON_TYPE, boxes({ ...box, x1: 99999 }), 400,
+        'malformed-request');
+    await put('a hidden name', '.x.jpg', JPEG, jpeg, 400, 'malformed-request');
+    await put('half a picture', 'half.jpg', JPEG, cut, 422, 'corrupt-image');
+    await put('text as a picture', 'text.jpg', JPEG, 'no image', 415, 'unsupported-media-type');
+    await put('text', 'text.jpg', { 'Content-Type': 'text/plain' }, 'no', 415,
+        'unsupported-media-type');
+    await put('gzip', 'zip.jpg', { ...JPEG, 'Content-Encoding': 'gzip' }, jpeg, 415,
+        'unsupported-media-type');
+    await put('a large body', 'large.jpg', JPEG, Buffer.alloc(70000), 413, 'body-too-large');
+    await put('another picture', 'umbrella.jpg', JPEG, fs.readFileSync('web/examples/yin_yang.jpg'),
+        409, 'picture-conflict');
+    await expect('no body', askRaw(server, 'PUT /annotations/x.jpg HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: image/jpeg\r\nConnection: close\r\n\r\n'), route, 'put', 411,
+    'length-required');
+    await expect('a slow picture', askRaw(server, 'PUT /annotations/x.jpg HTTP/1.1\r\n' +
+        'Host: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\nslow'), route,
+    'put', 408, 'client-too-slow');
+    await expect('an unknown picture', ask(server, 'GET', '/annotations/x.jpg'), route, 'get', 404,
+        'unknown-picture');
+    await expect('deleting an unknown picture', ask(server, 'DELETE', '/annotations/x.jpg'), route,
+        'delete', 404, 'unknown-picture');
+    await expect('deleting', ask(server, 'DELETE', '/annotations/umbrella.jpg'), route, 'delete', 204);
+}
+
 async function checkTokens() {
     const file = path.join(os.tmpdir(), `tokens-${process.pid}`);
     fs.writeFileSync(file, 'a-token-of-some-length\n', { mode: 0o600 });
@@ -348,6 +388,8 @@ async function checkLoad() {
     }
     verdict('answers while loading', faults);
     await expect('no page', ask(server, 'GET', '/'), '/', 'get', 404, 'unknown-path');
+    await expect('no annotations', ask(server, 'GET', '/annotations'), '/annotations', 'get', 404,
+        'unknown-path');
     const work = ask(server, 'POST', '/localize?top_k=20&heatmap=png', FORM,
         form(...new Array(30).fill(jpeg)));
     for (let i = 0; i < 1000; i++)
@@ -369,7 +411,8 @@ async function checkLoad() {
 }
 
 // Only without memory, or when something is wrong with the server.
-const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503', 'get /status 503'];
+const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503', 'get /status 503',
+    'put /annotations/{name} 500', 'delete /annotations/{name} 500', 'put /annotations/{name} 507'];
 
 function checkSeen() {
     const described = operations.flatMap(([route, method]) =>
@@ -392,10 +435,14 @@ async function checkClient(server) {
 }
 
 async function main() {
+    const kept = fs.mkdtempSync(path.join(os.tmpdir(), 'annotations-'));
+    process.on('exit', () => fs.rmSync(kept, { recursive: true }));
     const server = await startReady('--model', model, '--timeout', '2', '--max-body', '60000',
-        '--max-pixels', '180000', '--runs', makeRuns());
+        '--max-pixels', '180000', '--runs', makeRuns(), '--annotations', kept);
+    await ask(server, 'PUT', '/annotations/umbrella.jpg', JPEG, jpeg);
     await checkAll(server);
     await checkLocalize(server);
+    await checkAnnotations(server);
     if (process.argv[2])
         await checkClient(server);
     await stop(server);
