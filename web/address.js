@@ -54,6 +54,14 @@ export function queryOf(state) {
     if (!state.outline) {
         query.set('outline', 'no');
     }
+    if (state.correct) {
+        query.set('correct', 'yes');
+    }
+    for (const [name, value] of Object.entries(state.filter)) {
+        if (value !== '') {
+            query.set(`filter_${name}`, value);
+        }
+    }
     writeMap(query, state.map, '');
     if (state.view) {
         const { zoom, x, y } = state.view;
@@ -100,6 +108,10 @@ export function stateOf(text) {
     state.threshold = numberIn(query.get('threshold'), 0, 1);
     state.opacity = numberIn(query.get('heat'), 0, 1) ?? state.opacity;
     state.outline = query.get('outline') !== 'no';
+    state.correct = query.get('correct') === 'yes';
+    for (const name of /** @type {const} */ (['label', 'score', 'seen', 'sort'])) {
+        state.filter[name] = query.get(`filter_${name}`) ?? '';
+    }
     state.map = readMap(query, '');
     state.view = readView(query.get('view'));
     if (query.has('beside')) {

@@ -130,11 +130,17 @@ export function localize(file, type, { model, classId, map, token, signal }) {
     });
 }
 
-/** The loaded models. @param {string} token @returns {Promise<import('./store.js').Model[]>} */
+/**
+ * What the server has and takes: the loaded models, its limits, and whether it keeps annotations.
+ * @param {string} token
+ * @returns {Promise<{models: import('./store.js').Model[], limits: import('./prepare.js').Limits | null,
+ *     annotations: boolean}>}
+ */
 export async function models(token) {
     const answer = await request('models', { headers: authorization(token) });
     const list = Array.isArray(answer) ? answer : answer.models || [];
-    return list.map((/** @type {any} */ model) => {
+    const { limits, annotations = false } = answer;
+    const found = list.map((/** @type {any} */ model) => {
         const [height, width] = model.input?.size || [224, 224];
         return {
             name: model.name,
@@ -146,6 +152,21 @@ export async function models(token) {
             classes: Array.isArray(model.classes) ? model.classes.map((/** @type {any} */ c) => c.label ?? c) : [],
             info: model,
         };
+    });
+    return {
+        models: found, annotations,
+        limits: limits ? { bodyBytes: limits.body_bytes, pixels: limits.pixels } : null,
+    };
+}
+
+/**
+ * Keeps a picture, or the boxes of one, in the server's directory of annotations.
+ * @param {string} name @param {Blob} body @param {string} type
+ * @param {{token: string, signal: AbortSignal}} what
+ */
+export function putAnnotation(name, body, type, { token, signal }) {
+    return request(`annotations/${encodeURIComponent(name)}`, {
+        method: 'PUT', headers: { 'Content-Type': type, ...authorization(token) }, body, signal,
     });
 }
 

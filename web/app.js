@@ -5,15 +5,20 @@ import { startActions } from './actions.js';
 import { queryOf, stateOf } from './address.js';
 import { startCompare } from './compare.js';
 import { startControls } from './controls.js';
+import { startCorrect } from './correct.js';
+import { startDrawn } from './drawn.js';
 import { restore, startIntake } from './intake.js';
 import { startKeys } from './keys.js';
+import { startLanguages } from './languages.js';
 import { startPanel } from './panel.js';
 import { startQueue } from './queue.js';
+import { startReview } from './review.js';
 import { startSearch } from './search.js';
 import { startStage } from './stage.js';
 import { change, state, subscribe } from './state.js';
 import { startStatus } from './status.js';
 import { startStrip } from './strip.js';
+import { startTakeaway } from './takeaway.js';
 import { translatePage } from './text.js';
 
 /* Browsers limit how often an address may be changed. */
@@ -32,6 +37,7 @@ function keepAddress() {
 
 async function start() {
     translatePage();
+    void startLanguages();
     change(stateOf(location.search));
     startIntake();
     startStatus();
@@ -45,6 +51,10 @@ async function start() {
     startSearch();
     startCompare();
     startKeys();
+    startCorrect();
+    startDrawn();
+    startTakeaway();
+    void startReview();
     startQueue();
 }
 

@@ -2,38 +2,83 @@
 
 import * as api from './api.js';
 import { $, announce, inputOf } from './dom.js';
+import { chosenFiles, readDrop } from './folders.js';
 import { allKept, keep, kept } from './keep.js';
-import { change, state, subscribe } from './state.js';
+import { change, state, subscribe, touch } from './state.js';
 import { addPicture, idOf, selectPicture, store } from './store.js';
 import { t } from './text.js';
 
 /** The paths of the pictures that the server has. */
 const EXAMPLE = /^examples\/[a-z_]+\.jpg$/;
 
-/**
- * Adds files and shows the first of them.
- * @param {Iterable<File>} files
- */
-export async function addFiles(files) {
-    let shown = false;
-    for (const file of [...files]) {
-        const id = await idOf(file);
-        const name = file.name || t('picture.pasted');
-        const picture = addPicture({ id, file, name });
-        void keep('pictures', id, { id, name, file });
-        if (!shown) {
-            shown = true;
-            /* A view that waited for this picture stays as the address says. */
-            if (waitedFor === id) {
-                change({ picture: id });
-            } else {
-                selectPicture(picture);
-            }
-            waitedFor = null;
-            moveFocus();
+/** Adds one file, and shows it if it is the first. @param {{file: File, name: string}} found
+ * @param {boolean} first */
+async function addFile({ file, name }, first) {
+    const id = await idOf(file);
+    const picture = addPicture({ id, file, name: name || t('picture.pasted') });
+    void keep('pictures', id, { id, name: picture.name, file });
+    if (first) {
+        /* A view that waited for this picture stays as the address says. */
+        if (waitedFor === id) {
+            change({ picture: id });
+        } else {
+            selectPicture(picture);
         }
+        waitedFor = null;
+        moveFocus();
     }
 }
+
+/**
+ * Adds pictures as they are found and shows the first of them. A person can end this, and keeps what
+ * is there.
+ * @param {(tell: (found: {file: File, name: string}) => void, signal: AbortSignal) =>
+ *     Promise<void> | void} find
+ */
+async function addFound(find) {
+    const reading = new AbortController();
+    store.reading = reading;
+    /** @type {{file: File, name: string}[]} */
+    const found = [];
+    let finding = true;
+    let count = 0;
+    /** @type {() => void} */
+    let wake = () => {};
+    touch('reading');
+    const search = Promise.resolve(find((one) => {
+        found.push(one);
+        wake();
+    }, reading.signal)).finally(() => {
+        finding = false;
+        wake();
+    });
+    while (!reading.signal.aborted) {
+        const next = found.shift();
+        if (next) {
+            await addFile(next, count === 0);
+            count++;
+        } else if (finding) {
+            await new Promise((/** @type {(v: void) => void} */ resolve) => { wake = resolve; });
+        } else {
+            break;
+        }
+    }
+    await search;
+    if (store.reading === reading) {
+        store.reading = null;
+    }
+    touch('reading');
+    if (count === 0 && !reading.signal.aborted) {
+        announce(t('strip.unread', { count }));
+    }
+}
+
+/**
+ * Adds files and shows the first of them.
+ * @param {Iterable<File>} files @param {boolean} [folder]
+ */
+export const addFiles = (files, folder = false) =>
+    addFound((tell) => chosenFiles(files, folder).forEach(tell));
 
 /** The button that was pressed may be gone with the empty page; the focus goes to the stage. */
 function moveFocus() {
@@ -130,7 +175,8 @@ function listenForDrops() {
             event.preventDefault();
             depth = 0;
             hint(false);
-            void addFiles(event.dataTransfer.files);
+            const { dataTransfer } = event;
+            void addFound((tell, signal) => readDrop(dataTransfer, tell, signal));
         }
     });
     window.addEventListener('paste', (event) => {
@@ -152,9 +198,9 @@ export function startIntake() {
     for (const button of examples) {
         button.addEventListener('click', () => addExample(`examples/${button.dataset.example}.jpg`));
     }
-    for (const input of [inputOf('files'), inputOf('camera')]) {
+    for (const input of [inputOf('files'), inputOf('camera'), inputOf('folder')]) {
         input.addEventListener('change', () => {
-            void addFiles([...input.files ?? []]);
+            void addFiles([...input.files ?? []], input.id === 'folder');
             input.value = '';
         });
     }

@@ -1,11 +1,13 @@
 /* Which pictures the filmstrip shows and in which order, and which of its places are in view. These
  * functions are pure; tests/browser/order.test.mjs tests them.
  *
- * An entry is what the page knows about one picture: {name, label, score, verdict}; the label is null
- * and the score is NaN before the answer. */
+ * An entry is what the page knows about one picture: the best class and its score, how sure it is that
+ * class and box are right, and what a person has done with it. Before the answer the label is null and
+ * the numbers are NaN. */
 
 /** @typedef {'' | 'accepted' | 'corrected'} Verdict */
-/** @typedef {{name: string, label: string | null, score: number, verdict: Verdict}} Entry */
+/** @typedef {{name: string, label: string | null, score: number, sure: number, verdict: Verdict}}
+ *     Entry */
 /** @typedef {{label: string, seen: string, score: string, sort: string}} Filter */
 
 /** @type {() => Filter} shows everything, in the order in which it came */
@@ -26,14 +28,14 @@ function passes({ label, score, verdict }, filter) {
         (!bounds || (score >= bounds[0] && score < bounds[1]));
 }
 
-/** The indices of the entries to be shown, in order. What has no score yet comes last when the least
+/** The indices of the entries to be shown, in order. What has no answer yet comes last when the least
  * certain come first; otherwise equal ones keep their order.
  * @param {Entry[]} entries @param {Filter} filter @returns {number[]} */
 export function ordered(entries, filter) {
     const shown = entries.map((_, index) => index).filter((index) => passes(entries[index], filter));
     if (filter.sort === 'certain') {
         const rank = (/** @type {number} */ index) =>
-            (Number.isNaN(entries[index].score) ? 2 : entries[index].score);
+            (Number.isNaN(entries[index].sure) ? 2 : entries[index].sure);
         return shown.sort((a, b) => rank(a) - rank(b) || a - b);
     }
     if (filter.sort === 'name') {

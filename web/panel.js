@@ -2,7 +2,7 @@
 
 import { answerOf, classText, hardlySeen, panes, predictionsOf, shownOf } from './answers.js';
 import { $, announce, element, milliseconds, percent, readable } from './dom.js';
-import { isBusy, retry } from './queue.js';
+import { isBusy, retry, sizesOf } from './queue.js';
 import { change, state, subscribe } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
 import { t } from './text.js';
@@ -94,6 +94,17 @@ function showBoxes({ prediction, boxes }) {
     $('boxes-title').textContent = t('boxes.title', { count: boxes.length });
 }
 
+/** Says if another file was sent than the one that is shown. */
+function showSent() {
+    const picture = currentPicture();
+    const sendable = picture?.sendable;
+    $('sent-note').hidden = !sendable?.why;
+    if (picture && sendable?.why) {
+        $('sent-note').textContent = [t(`sent.${sendable.why}`, { ...sizesOf(picture), ...sendable.sent }),
+            sendable.why === 'format' ? '' : t('sent.original')].filter(Boolean).join(' ');
+    }
+}
+
 /** @param {Answer | null} answer */
 function showTiming(answer) {
     const { timing_ms: timing = {}, image, model } = answer?.result ?? {};
@@ -108,6 +119,7 @@ function showTiming(answer) {
         parts.push(element('span', { text: model }));
     }
     $('timing').replaceChildren(...parts);
+    showSent();
 }
 
 /** The first problem of what the panes show, with the answer it belongs to. @param {Picture} picture */

@@ -4,6 +4,7 @@
 
 import * as api from './api.js';
 import { answerOf, askOf, classIdOf, mapOfPane, panes, predictionOf } from './answers.js';
+import { boxBetweenSizes, sendableOf } from './prepare.js';
 import { state, subscribe, touch } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
 import { t } from './text.js';
@@ -38,8 +39,8 @@ function wanted() {
     const first = { ...shown[0], class: null };
     return [
         ...(current ? shown.map((pane) => ({ picture: current, pane })) : []),
-        ...store.pictures.filter((picture) => picture !== current)
-            .map((picture) => ({ picture, pane: first })),
+        ...(state.paused ? [] : store.pictures.filter((picture) => picture !== current)
+            .map((picture) => ({ picture, pane: first }))),
     ];
 }
 
@@ -118,26 +119,70 @@ async function run(job) {
     ensure();
 }
 
+const MIB = 1048576;
+
+/** @param {number} bytes */
+const mib = (bytes) => {
+    const size = bytes / MIB;
+    return size < 1 ? size.toFixed(2) : size < 10 ? size.toFixed(1) : String(Math.round(size));
+};
+
+/** How a message names the sizes of a picture. @param {Picture} picture */
+export const sizesOf = (picture) => ({
+    name: picture.name, has: mib(picture.file.size), takes: mib(store.limits.bodyBytes),
+});
+
+/** What is sent for a picture, made once: the file, or a copy that the server takes.
+ * @param {Picture} picture @param {boolean} [tooManyPixels] the server has refused the file for them */
+export async function sendableFor(picture, tooManyPixels = false) {
+    if (picture.sendable && !tooManyPixels) {
+        return picture.sendable;
+    }
+    const type = await api.imageType(picture.file);
+    try {
+        picture.sendable = await sendableOf(picture.file, type, store.limits, tooManyPixels);
+        picture.type = picture.sendable.type;
+        return picture.sendable;
+    } catch {
+        const key = type ? 'problem.toolarge' : 'problem.shown';
+        throw new api.Problem({ title: t(key), detail: t(`${key}.detail`, sizesOf(picture)) });
+    }
+}
+
+/**
+ * An answer about a copy, in pixels of the original. `sent` remembers the size of the copy.
+ * @param {any} result @param {import('./prepare.js').Size | null} original
+ * @param {import('./prepare.js').Size | null} sent
+ */
+function inOriginal(result, original, sent) {
+    if (!original || !sent || (original.width === sent.width && original.height === sent.height)) {
+        return result;
+    }
+    const predictions = result.predictions.map((/** @type {import('./store.js').Prediction} */ p) => ({
+        ...p, boxes: p.boxes.map((box) => boxBetweenSizes(box, sent, original)),
+    }));
+    return { ...result, image: { ...original }, predictions };
+}
+
 /** @param {Job} job @param {Answer} answer */
 async function request({ picture, pane, extra, abort: { signal } }, answer) {
-    picture.type = await api.imageType(picture.file);
-    if (!picture.type) {
-        throw new api.Problem({
-            title: t('problem.type'),
-            detail: t('problem.type.detail', { name: picture.name }),
-        });
-    }
+    await sendableFor(picture);
     const model = modelNamed(pane.model);
     const id = extra ? classIdOf(model, String(pane.class)) : -1;
     const start = performance.now();
     for (;;) {
         try {
-            return await api.localize(picture.file, picture.type, {
+            const { file, type, original, sent } = await sendableFor(picture);
+            return inOriginal(await api.localize(file, type, {
                 model: pane.model, map: mapOfPane(pane), token: store.token, signal,
                 classId: extra ? (id >= 0 ? id : String(pane.class)) : undefined,
-            });
+            }), original, sent);
         } catch (error) {
             const problem = /** @type {api.Problem} */ (error);
+            if (problem.status === 413 && picture.sendable?.why === '') {
+                await sendableFor(picture, true);
+                continue;
+            }
             const later = problem.status === 503 || problem.status === 429;
             const waited = (performance.now() - start) / 1000;
             if (signal.aborted || !later || waited > PATIENCE_S) {
@@ -188,6 +233,6 @@ export function isBusy(picture) {
 }
 
 export function startQueue() {
-    subscribe(['pictures', 'models', 'picture', 'model', 'class', 'map', 'beside'], ensure);
+    subscribe(['pictures', 'models', 'picture', 'model', 'class', 'map', 'beside', 'paused'], ensure);
     ensure();
 }

@@ -36,6 +36,7 @@ import { place as placeOf, toPicture, viewAt } from './view.js';
  * @property {(point: Point, event: PointerEvent) => boolean} down
  * @property {(point: Point, event: PointerEvent) => void} move
  * @property {(point: Point, event: PointerEvent) => void} up
+ * @property {() => void} [cancel] a second finger has come, so the first was no work of this tool
  * @property {(point: Point) => string} [cursor]
  */
 
@@ -226,7 +227,9 @@ function paint(what) {
         if (shown.length > 1 && state.difference) {
             paintDifference(context, found, frame, place);
         } else {
-            paintFindings(context, found[i], sizeOf(frame), place, unit, state, i);
+            /* While boxes are corrected, they alone are shown. */
+            const own = state.correct && i === 0 ? { ...found[i], boxes: [] } : found[i];
+            paintFindings(context, own, sizeOf(frame), place, unit, state, i);
         }
         if (i === 0) {
             layers.forEach((layer) => layer(context, place, unit, picture));
@@ -402,6 +405,8 @@ function listen(root, pane) {
     const down = new Map();
     /** @type {Tool | null} */
     let taken = null;
+    /** @type {{id: number, at: Point} | null} the pointer that the tool has taken */
+    let takenBy = null;
 
     /** @param {MouseEvent} event @returns {Point} in CSS pixels of the pane */
     const within = (event) => {
@@ -425,11 +430,20 @@ function listen(root, pane) {
         if (!onStage || event.button > 1) {
             return;
         }
-        if (down.size === 0 && pane === 0 && event.button === 0) {
+        if (!taken && down.size === 0 && pane === 0 && event.button === 0) {
             taken = tools.find((tool) => tool.down(inPicture(event), event)) ?? null;
+        }
+        if (taken && takenBy !== null && event.pointerId !== takenBy.id) {
+            /* Two fingers zoom and pan, whatever the first one was about to do. */
+            taken.cancel?.();
+            taken = null;
+            down.set(takenBy.id, takenBy.at);
+            takenBy = null;
         }
         if (!taken) {
             down.set(event.pointerId, within(event));
+        } else {
+            takenBy = { id: event.pointerId, at: within(event) };
         }
         root.setPointerCapture(event.pointerId);
         root.classList.toggle('dragged', !taken && state.view !== null);
@@ -441,7 +455,8 @@ function listen(root, pane) {
         hovered = pane;
         const before = down.get(event.pointerId);
         const now = within(event);
-        if (taken) {
+        if (taken && takenBy?.id === event.pointerId) {
+            takenBy.at = now;
             taken.move(inPicture(event), event);
         } else if (before && down.size === 2) {
             const [[, other]] = [...down].filter(([id]) => id !== event.pointerId);
@@ -464,8 +479,11 @@ function listen(root, pane) {
         }
     });
     const up = (/** @type {PointerEvent} */ event) => {
-        taken?.up(inPicture(event), event);
-        taken = null;
+        if (takenBy?.id === event.pointerId) {
+            taken?.up(inPicture(event), event);
+            taken = null;
+            takenBy = null;
+        }
         down.delete(event.pointerId);
         root.classList.remove('dragged');
     };

@@ -6,6 +6,8 @@
  * (pictures, models, answers, the server's health) is in store.js; its changes are told by touch()
  * under names of their own: 'pictures', 'models', 'answers', 'health', 'token'. */
 
+import { noFilter } from './order.js';
+
 /**
  * Changes of a model's map rule; null leaves the model's own (maps.js).
  * @typedef {{flip: boolean | null, scales: string | null, layer: string | null}} MapChanges
@@ -37,6 +39,9 @@
  * @property {View | null} view null: the whole picture
  * @property {Pane | null} beside the second pane; its class null is that of the first
  * @property {boolean} difference the panes as one, one minus the other
+ * @property {boolean} correct whether boxes can be drawn and changed
+ * @property {import('./order.js').Filter} filter of the filmstrip
+ * @property {boolean} paused whether only the current picture is asked about
  */
 
 /** @returns {MapChanges} */
@@ -56,6 +61,9 @@ export const initialState = () => ({
     view: null,
     beside: null,
     difference: false,
+    correct: false,
+    filter: noFilter(),
+    paused: false,
 });
 
 /** @type {Readonly<State>} */

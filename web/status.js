@@ -25,7 +25,10 @@ async function watchHealth() {
 
 async function loadModels() {
     try {
-        store.models = await api.models(store.token);
+        const { models, limits, annotations } = await api.models(store.token);
+        store.models = models;
+        store.limits = limits ?? store.limits;
+        store.annotations = annotations;
     } catch (problem) {
         if (/** @type {api.Problem} */ (problem).status === 401) {
             touch('token');

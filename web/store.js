@@ -43,6 +43,7 @@ import { ownMap } from './maps.js';
  * @property {string} type the media type as detected, '' before the first request
  * @property {string} url of the file, for an <img>
  * @property {boolean} served whether the server has it (its id is the path)
+ * @property {import('./prepare.js').Sendable | null} sendable what is sent for it, once that is known
  * @property {Map<string, Answer>} answers by ask (answers.js)
  */
 
@@ -66,6 +67,12 @@ export const store = {
     token: '',
     /** @type {'checking' | 'ready' | 'loading' | 'away'} */
     health: 'checking',
+    /** What the server takes. @type {import('./prepare.js').Limits} */
+    limits: { bodyBytes: 16 * 1024 * 1024, pixels: 1e8 },
+    /** Whether the server keeps annotations. */
+    annotations: false,
+    /** Ends the reading of folders while there is any. @type {AbortController | null} */
+    reading: null,
 };
 
 /** @type {Model} what is assumed before the server has said more */
@@ -122,6 +129,7 @@ export function addPicture({ id, file, name, served = false }) {
     }
     const picture = {
         id, file, name, served, type: '', url: URL.createObjectURL(file), answers: new Map(),
+        sendable: null,
     };
     store.pictures.push(picture);
     touch('pictures');
@@ -134,10 +142,13 @@ export function removePicture(picture) {
     if (at < 0) {
         return;
     }
+    const place = order.indexOf(picture);
+    const left = order.filter((each) => each !== picture);
     store.pictures.splice(at, 1);
     URL.revokeObjectURL(picture.url);
     if (state.picture === picture.id) {
-        const next = store.pictures[Math.min(at, store.pictures.length - 1)];
+        const next = left[Math.min(Math.max(place, 0), left.length - 1)] ??
+            store.pictures[Math.min(at, store.pictures.length - 1)];
         change({ picture: next ? next.id : null, class: null, view: null });
     }
     touch('pictures');
@@ -150,10 +161,19 @@ export function selectPicture(picture) {
     }
 }
 
+/** @type {Picture[]} as the filmstrip shows them */
+let order = [];
+
+/** Says in which order the filmstrip shows the pictures, some of which it may leave out.
+ * @param {Picture[]} pictures */
+export function setOrder(pictures) {
+    order = pictures;
+}
+
 /** Shows the next (1) or previous (-1) picture. @param {number} step */
 export function stepPicture(step) {
-    const at = store.pictures.findIndex((picture) => picture.id === state.picture);
-    const next = store.pictures[at + step];
+    const at = order.findIndex((picture) => picture.id === state.picture);
+    const next = order[at + step];
     if (next) {
         selectPicture(next);
     }

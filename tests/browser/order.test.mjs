@@ -7,11 +7,11 @@ import { page } from './support/page.mjs';
 const order = await page('order.js');
 
 const entries = [
-    { name: 'a10.jpg', label: 'cat', score: 0.95, verdict: '' },
-    { name: 'a9.jpg', label: 'dog', score: 0.3, verdict: 'accepted' },
-    { name: 'b.jpg', label: null, score: NaN, verdict: '' },
-    { name: 'a2.jpg', label: 'cat', score: 0.5, verdict: 'corrected' },
-    { name: 'c.jpg', label: 'cat', score: 0.3, verdict: '' },
+    { name: 'a10.jpg', label: 'cat', score: 0.95, sure: 0.9, verdict: '' },
+    { name: 'a9.jpg', label: 'dog', score: 0.3, sure: 0.3, verdict: 'accepted' },
+    { name: 'b.jpg', label: null, score: NaN, sure: NaN, verdict: '' },
+    { name: 'a2.jpg', label: 'cat', score: 0.5, sure: 0.1, verdict: 'corrected' },
+    { name: 'c.jpg', label: 'cat', score: 0.3, sure: 0.3, verdict: '' },
 ];
 const names = (filter) => order.ordered(entries, { ...order.noFilter(), ...filter })
     .map((index) => entries[index].name);
@@ -37,7 +37,7 @@ test('every score falls into one of the choices', () => {
 });
 
 test('the least certain come first, those without an answer last', () => {
-    assert.deepEqual(names({ sort: 'certain' }), ['a9.jpg', 'c.jpg', 'a2.jpg', 'a10.jpg', 'b.jpg']);
+    assert.deepEqual(names({ sort: 'certain' }), ['a2.jpg', 'a9.jpg', 'c.jpg', 'a10.jpg', 'b.jpg']);
 });
 
 test('numbers in names count as numbers', () => {

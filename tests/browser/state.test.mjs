@@ -32,7 +32,8 @@ const full = {
     map: { flip: true, scales: '0.71,1,1.43', layer: 'gradcam++:blocks.10' },
     view: { zoom: 2.5, x: 0.25, y: 0.75 },
     beside: { model: 'other', class: '#7', map: { flip: false, scales: null, layer: 'none' } },
-    difference: true,
+    difference: true, correct: true, paused: false,
+    filter: { label: 'cat & dog', score: 'low', seen: 'open', sort: 'certain' },
 };
 
 test('each state survives the way into an address and back', () => {
