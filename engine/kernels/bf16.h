@@ -1,11 +1,11 @@
 #ifndef ADL_KERNELS_BF16_H
 #define ADL_KERNELS_BF16_H
 
-/* Declares the kernels for weights in bfloat16 (base/bf16.h), one table of them for each
- * instruction set. Only weights in memory are in bfloat16: a few of them at a time are widened,
- * which is exact, into a buffer in the cache, multiplied there by the factor of a folded batch
- * norm, and used by the kernels of float32. So each algorithm has the same bits as its counterpart
- * in float32 with the rounded weights.
+/* Declares the kernels for bfloat16 (base/bf16.h), one table of them for each instruction set. At
+ * inference only weights are in bfloat16: a few of them at a time are widened, which is exact, into
+ * a buffer in the cache, multiplied there by the factor of a folded batch norm, and used by the
+ * kernels of float32. So each algorithm has the same bits as its counterpart in float32 with the
+ * rounded weights. In training only maps are (train/tape_run.c).
  *
  * Rows of `columns` weights are packed as columns/2 pairs of 16 bits: pair j holds column j in its
  * lower and column columns/2 + j in its upper half. A vector of pairs thus becomes two vectors of
@@ -23,6 +23,9 @@ struct adl_bf16_kernels {
     /* out[i][j] = x[i][j] scale[j], for `rows` rows of pairs. */
     void (*widen)(const uint32_t *pairs, const float *scale, size_t rows, size_t columns,
                   float *out);
+    /* The same for maps, in their order: rounds and widens `count` values. */
+    void (*round_map)(const float *x, size_t count, uint16_t *out);
+    void (*widen_map)(const uint16_t *x, size_t count, float *out);
 };
 
 #endif

@@ -29,9 +29,23 @@ static void ISA(bf16_widen)(const uint32_t *restrict pairs, const float *restric
         }
 }
 
+static void ISA(bf16_round_map)(const float *restrict x, size_t count, uint16_t *restrict out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = adl_bf16_from_float(x[i]);
+}
+
+static void ISA(bf16_widen_map)(const uint16_t *restrict x, size_t count, float *restrict out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = adl_bf16_to_float(x[i]);
+}
+
 static const struct adl_bf16_kernels ISA(bf16) = {
     .round = ISA(bf16_round),
     .widen = ISA(bf16_widen),
+    .round_map = ISA(bf16_round_map),
+    .widen_map = ISA(bf16_widen_map),
 };
 
 #endif

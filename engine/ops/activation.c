@@ -156,18 +156,21 @@ static void activation_sigmoid_backward(const struct adl_train_call *call)
 static const struct adl_op_train relu_training = {.in_place = true,
                                                   .reads_out = true,
                                                   .drops_in = true,
+                                                  .by_image = true,
                                                   .clamp_hi = INFINITY,
                                                   .forward = activation_relu_train,
                                                   .backward = activation_relu_backward};
 static const struct adl_op_train relu6_training = {.in_place = true,
                                                    .reads_out = true,
                                                    .drops_in = true,
+                                                   .by_image = true,
                                                    .clamp_hi = 6,
                                                    .forward = activation_relu6_train,
                                                    .backward = activation_relu6_backward};
 static const struct adl_op_train sigmoid_training = {.in_place = true,
                                                      .reads_out = true,
                                                      .drops_in = true,
+                                                     .by_image = true,
                                                      .forward = activation_sigmoid_train,
                                                      .backward = activation_sigmoid_backward};
 

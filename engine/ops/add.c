@@ -85,6 +85,7 @@ static const struct adl_op_train training = {.in_place = true,
                                              .reads_out = true,
                                              .drops_in = true,
                                              .clamps = true,
+                                             .by_image = true,
                                              .forward = add_train,
                                              .backward = add_backward};
 

@@ -87,7 +87,7 @@ static void concat_backward(const struct adl_train_call *call)
 }
 
 static const struct adl_op_train training = {
-    .drops_in = true, .forward = concat_train, .backward = concat_backward};
+    .drops_in = true, .by_image = true, .forward = concat_train, .backward = concat_backward};
 
 const struct adl_op_def adl_op_concat = {
     .name = "concat", .infer = concat_infer, .forward = concat_forward, .train = &training};

@@ -262,9 +262,12 @@ static void pool_window_avg_backward(const struct adl_train_call *call)
     adl_train_pieces(call, (size_t)call->batch, 1, pool_window_avg_image_back);
 }
 
-static const struct adl_op_train max_training = {
-    .reads_out = true, .forward = pool_window_max_train, .backward = pool_window_max_backward};
+static const struct adl_op_train max_training = {.reads_out = true,
+                                                 .by_image = true,
+                                                 .forward = pool_window_max_train,
+                                                 .backward = pool_window_max_backward};
 static const struct adl_op_train avg_training = {.drops_in = true,
+                                                 .by_image = true,
                                                  .scratch_floats = pool_window_avg_scratch,
                                                  .forward = pool_window_avg_train,
                                                  .backward = pool_window_avg_backward};

@@ -8,7 +8,8 @@
  *
  * Maps are batches: N images of H x W x C floats, one after the other. An op owns no memory;
  * with every call, train/tape.c gives it the addresses of its input, output, gradients, saved
- * floats and scratch.
+ * floats and scratch. In a backward pass there is no address (NULL) of an output unless
+ * `reads_out`, nor of inputs if `drops_in`.
  *
  * An op computes the same bits for any number of threads: work is divided by shape alone,
  * each value is summed in one order, and random numbers come from adl_train_seed. */
@@ -65,6 +66,9 @@ struct adl_train_call {
     float *out;
     struct adl_shape out_shape;
     float lo, hi;   /* for ops with `clamps`: the clamp to apply; infinite if there is none */
+    /* Whether scratch memory is saved where that costs little time. Gradients of weights may then
+     * be summed in another order. */
+    bool frugal;
     float *saved;   /* saved_floats() floats, kept from the forward to the backward pass */
     float *scratch; /* scratch_floats() floats, lost between calls */
 
@@ -96,6 +100,10 @@ struct adl_op_train {
      * begins with that clamp's gradient. A clamp that is the only reader of the output is
      * then not run as an op of its own. */
     bool clamps;
+    /* Each image of the batch is treated by itself, the same wherever it stands in the batch;
+     * nothing is saved, and the only sums over the batch are the gradients of parameters. The batch
+     * may then be given in slices, one call after the other. */
+    bool by_image;
     /* Floats of call->saved and call->scratch; NULL: none. scratch_floats is called with
      * node, pool, kernels, batch and shapes set and nothing else, and covers both passes. */
     size_t (*saved_floats)(const struct adl_node *node, int batch, const struct adl_shape *in,

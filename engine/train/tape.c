@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "kernels/blas.h"
 #include "train/tape_layout.h"
+#include "train/tape_run.h"
 
 static float *value_at(const struct adl_tape *tape, int value, enum tape_phase phase)
 {
@@ -57,20 +58,18 @@ static bool takes_part(const struct step *step, int index)
                       : !adl_graph_node(tape->graph, index)->training_only;
 }
 
-/* Returns the call of a node with its inputs, output, parameters, saved floats and scratch. */
-static struct adl_train_call make_call(const struct step *step, int index, enum tape_phase phase,
+/* Returns the call of a node with its parameters and saved floats; tape_run() adds the maps. */
+static struct adl_train_call make_call(const struct step *step, int index,
                                        struct tape_call_arrays *arrays)
 {
     const struct adl_tape *tape = step->tape;
     struct adl_train_call call = tape_shapes(tape, index, tape->batch, arrays);
     for (int i = 0; i < call.node->input_count; i++)
-        arrays->in[i] = value_at(tape, call.node->inputs[i], phase);
+        arrays->grad_in[i] = NULL;
     for (int i = 0; i < call.node->param_count; i++)
         arrays->params[i] = call.node->params[i] < 0 ? NULL : step->params[call.node->params[i]];
     call.mode = tape_trains(tape, index) ? step->mode : &step->serving;
-    call.out = value_at(tape, call.node->output, phase);
     call.saved = tape->block + tape->nodes[index].saved;
-    call.scratch = tape->block + tape->scratch;
     return call;
 }
 
@@ -94,6 +93,7 @@ static struct adl_tape *create(const struct adl_graph *graph, int part, int inpu
     tape->pool = pool;
     tape->input_grad = input_grad;
     tape->keep_all = memory == ADL_TAPE_KEPT;
+    tape->bf16 = memory == ADL_TAPE_BF16;
     tape->max_batch = max_batch;
     if (adl_blas_reserve(adl_pool_threads(pool), err) < 0 ||
         tape_lay_out(tape, input_h, input_w, err) < 0) {
@@ -148,10 +148,11 @@ void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
     tape->batch = batch;
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         struct tape_call_arrays arrays;
-        if (!takes_part(&step, i))
-            continue;
-        struct adl_train_call call = make_call(&step, i, TAPE_FORWARD, &arrays);
-        call.node->def->train->forward(&call);
+        if (takes_part(&step, i)) {
+            struct adl_train_call call = make_call(&step, i, &arrays);
+            tape_run(tape, i, TAPE_RUN_FORWARD, &call, &arrays);
+        }
+        tape_run_narrow(tape, i);
     }
 }
 
@@ -192,10 +193,10 @@ static void recompute(void *context, int root)
         return;
     value->recomputed = true;
     int producer = adl_graph_value(tape->graph, root)->node;
-    struct adl_train_call call = make_call(step, producer, TAPE_BACKWARD, &arrays);
+    struct adl_train_call call = make_call(step, producer, &arrays);
     for (int j = 0; j < call.node->input_count; j++)
         recompute(context, tape->values[call.node->inputs[j]].root);
-    call.node->def->train->recompute(&call);
+    tape_run(tape, producer, TAPE_RUN_RECOMPUTE, &call, &arrays);
 }
 
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
@@ -210,13 +211,12 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
         tape->values[adl_graph_tap(tape->graph, i)].has_grad = true;
     for (int i = adl_graph_node_count(tape->graph) - 1; i >= 0; i--) {
         struct tape_call_arrays arrays;
-        struct adl_train_call call = make_call(&step, i, TAPE_BACKWARD, &arrays);
+        struct adl_train_call call = make_call(&step, i, &arrays);
         if (!tape->values[call.node->output].has_grad)
             continue;
         for (int j = 0; j < call.node->input_count; j++) {
             int input = call.node->inputs[j];
-            bool passes =
-                tape->values[input].needs_grad && !(call.node->def->train->detached >> j & 1);
+            bool passes = tape_passes(tape, i, j);
             arrays.grad_in[j] = passes ? grad_at(tape, input) : NULL;
             arrays.add_in[j] = tape->values[input].has_grad;
             tape->values[input].has_grad |= passes;
@@ -227,8 +227,7 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
         for (int j = 0; j < call.node->param_count; j++)
             arrays.grad_params[j] =
                 call.node->params[j] < 0 || call.node->copy ? NULL : grads[call.node->params[j]];
-        call.grad_out = grad_at(tape, call.node->output);
-        call.node->def->train->backward(&call);
+        tape_run(tape, i, TAPE_RUN_BACKWARD, &call, &arrays);
     }
 }
 

@@ -22,7 +22,12 @@ enum adl_tape_memory {
     ADL_TAPE_SHARED,
     /* Every value and gradient has memory of its own and can be read after the step, which
      * takes more memory. The results are the same. */
-    ADL_TAPE_KEPT
+    ADL_TAPE_KEPT,
+    /* Shared, and maps of more than one pixel are kept in bfloat16, which takes half of the memory:
+     * whatever an op computes in float32, a value or its gradient, is rounded once, and all
+     * that reads it reads the rounded one. The input, the outputs, the taps and all parameters and
+     * their gradients stay in float32, and so does what the ops save and sum. */
+    ADL_TAPE_BF16
 };
 
 /* Creates a tape for batches of up to max_batch images (1 to ADL_LIMIT_BATCH) of input_h x

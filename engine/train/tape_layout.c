@@ -26,6 +26,15 @@
  * overlap may share memory (base/lifetime.h). In effect the gradients of early layers, which
  * are large, take the place of values of late layers, which are no longer needed by then.
  *
+ * With ADL_TAPE_BF16 a value that the backward pass reads, and that is not recomputed, has two
+ * places as well: one in float32 until its last reader in the forward pass has run, and then one in
+ * bfloat16. In the backward pass it is widened where it is read (tape_run.c). The forward pass so
+ * has the bits of float32, and what lives from one pass to the other, most of all memory, is
+ * halved; the places in float32 are those that later values take:
+ *
+ *     value of node 1, float32     |---|
+ *     the same, bfloat16               |---------------------------------|
+ *
  * Sharing within a lifetime. An op that can work in place (a ReLU) takes the memory of its
  * input if no other op reads that input and if the op that computed it does not need it
  * again. A clamp after an op that can apply clamps itself (batch norm, addition) is folded
@@ -42,9 +51,14 @@
 #include "base/size.h"
 #include "kernels/dispatch.h"
 #include "train/tape_layout.h"
+#include "train/tape_run.h"
 
-/* A root has up to three lifetimes. */
-enum life { LIFE_VALUE, LIFE_RECOMPUTED, LIFE_GRADIENT, LIVES };
+/* Gradients of maps with more floats an image are in bfloat16, if values are: those of VGG at
+ * 224x224, two of which would decide how much memory a step takes. */
+#define NARROW_GRAD_FLOATS ((size_t)3000000)
+
+/* A root has up to three lifetimes: with LIFE_NARROW never LIFE_RECOMPUTED. */
+enum life { LIFE_VALUE, LIFE_NARROW, LIFE_RECOMPUTED, LIFE_GRADIENT, LIVES };
 
 static const struct adl_op_train *train_of(const struct adl_tape *tape, int index)
 {
@@ -150,27 +164,37 @@ static void find_roots(struct adl_tape *tape)
     }
 }
 
-struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int batch,
-                                  struct tape_call_arrays *arrays)
+/* In bfloat16 are all maps but those that the caller reads or writes, and those of one pixel, which
+ * are small and belong to the classifier. */
+static void find_narrow(struct adl_tape *tape)
 {
-    const struct adl_node *node = adl_graph_node(tape->graph, index);
-    for (int i = 0; i < node->input_count; i++)
-        arrays->in_shape[i] = tape->values[node->inputs[i]].shape;
-    return (struct adl_train_call){
-        .node = node,
-        .pool = tape->pool,
-        .kernels = tape->kernels,
-        .batch = batch,
-        .in = arrays->in,
-        .in_shape = arrays->in_shape,
-        .params = arrays->params,
-        .out_shape = tape->values[node->output].shape,
-        .lo = tape->nodes[index].lo,
-        .hi = tape->nodes[index].hi,
-        .grad_in = arrays->grad_in,
-        .add_in = arrays->add_in,
-        .grad_params = arrays->grad_params,
-    };
+    int count = adl_graph_value_count(tape->graph);
+    for (int id = 0; id < count; id++) {
+        struct tape_value *value = &tape->values[id];
+        value->narrow_after = -1;
+        value->narrow = tape->bf16 && id > 0 && value->root == id && !value->recompute &&
+                        value->shape.h * value->shape.w > 1;
+        value->narrow_grad = tape->bf16 && id > 0 && value->root == id &&
+                             adl_shape_count(value->shape) > NARROW_GRAD_FLOATS;
+    }
+    for (int id = 0; id < count; id++)
+        if (is_output(tape, id) || is_tap(tape, id)) {
+            struct tape_value *root = &tape->values[tape->values[id].root];
+            root->narrow = root->narrow_grad = false;
+        }
+}
+
+/* A maximum is found again in the backward pass by comparing the output, which is kept, with the
+ * input. Rounded in the same way both have it; computed again from a rounded value, the input would
+ * not. */
+static void keep_compared(struct adl_tape *tape)
+{
+    for (int i = 0; tape->bf16 && i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_node *node = adl_graph_node(tape->graph, i);
+        for (int j = 0; j < node->input_count; j++)
+            if (node->def->train->reads_out && !node->def->train->drops_in)
+                tape->values[tape->values[node->inputs[j]].root].recompute = false;
+    }
 }
 
 /* --- lifetimes ----------------------------------------------------------------------------- */
@@ -208,7 +232,7 @@ static void read_back(void *context, int root)
     struct lives *lives = context;
     const struct adl_tape *tape = lives->tape;
     if (!tape->values[root].recompute) {
-        extend(lives, root, LIFE_VALUE);
+        extend(lives, root, tape->values[root].narrow ? LIFE_NARROW : LIFE_VALUE);
         return;
     }
     bool first = lives->of[root * LIVES + LIFE_RECOMPUTED].last < 0;
@@ -225,8 +249,7 @@ static void touch(struct lives *lives, int node, enum life which)
     const struct adl_tape *tape = lives->tape;
     const struct adl_node *n = adl_graph_node(tape->graph, node);
     for (int j = 0; j < n->input_count; j++)
-        if (which != LIFE_GRADIENT ||
-            (tape->values[n->inputs[j]].needs_grad && !(n->def->train->detached >> j & 1)))
+        if (which != LIFE_GRADIENT || tape_passes(tape, node, j))
             extend(lives, tape->values[n->inputs[j]].root, which);
     if (which != LIFE_GRADIENT || tape->values[n->output].needs_grad)
         extend(lives, tape->values[n->output].root, which);
@@ -264,6 +287,10 @@ static void find_lives(struct lives *lives)
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++)
         if (is_output(tape, i) && tape_runs(tape, producer_of(tape, i)))
             extend(lives, tape->values[i].root, LIFE_VALUE);
+    for (int i = 0; i < adl_graph_value_count(tape->graph); i++) {
+        struct adl_lifetime *narrow = &lives->of[i * LIVES + LIFE_NARROW];
+        narrow->first = narrow->last < 0 ? end : lives->of[i * LIVES + LIFE_VALUE].last;
+    }
     for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
         if (tape->keep_all && lives->of[i].last >= 0)
             lives->of[i].last = end;
@@ -281,13 +308,22 @@ static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_er
     return 0;
 }
 
-/* Sets *count to the floats of a value for the largest batch, in whole cache lines. */
-static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
+/* Returns whether a value is in bfloat16 during one of its lifetimes. */
+static bool is_narrow(const struct adl_tape *tape, int value, enum life life)
+{
+    return life == LIFE_NARROW || (life == LIFE_GRADIENT && tape->values[value].narrow_grad);
+}
+
+/* Sets *count to the floats that a value takes for the largest batch, in whole cache lines. */
+static int batch_floats(const struct adl_tape *tape, int value, enum life life, size_t *count,
                         struct adl_error *err)
 {
     if (adl_size_mul(adl_shape_count(tape->values[value].shape), (size_t)tape->max_batch, count) <
-            0 ||
-        adl_size_round_up(*count, ADL_LINE_FLOATS, count) < 0)
+        0)
+        return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
+    if (is_narrow(tape, value, life))
+        *count = *count / 2 + *count % 2;
+    if (adl_size_round_up(*count, ADL_LINE_FLOATS, count) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
     return 0;
 }
@@ -306,7 +342,7 @@ static int place_maps(struct adl_tape *tape, size_t *total, struct adl_error *er
     for (int i = 0; i < count * LIVES; i++) {
         if (lives.of[i].last < 0)
             continue;
-        ADL_TRY(batch_floats(tape, i / LIVES, &lives.of[i].size, err));
+        ADL_TRY(batch_floats(tape, i / LIVES, (enum life)(i % LIVES), &lives.of[i].size, err));
         lives.of[kept++] = lives.of[i];
     }
     ADL_TRY(adl_lifetime_place(lives.of, kept, true, total, err));
@@ -316,8 +352,12 @@ static int place_maps(struct adl_tape *tape, size_t *total, struct adl_error *er
         switch ((enum life)(lives.of[i].id % LIVES)) {
         case LIFE_VALUE:
             value->offset[TAPE_FORWARD] = offset;
-            if (!value->recompute)
+            if (!value->recompute && !value->narrow)
                 value->offset[TAPE_BACKWARD] = offset;
+            break;
+        case LIFE_NARROW:
+            value->offset[TAPE_BACKWARD] = offset;
+            value->narrow_after = lives.of[i].first;
             break;
         case LIFE_RECOMPUTED: value->offset[TAPE_BACKWARD] = offset; break;
         default: value->grad = offset; break;
@@ -335,12 +375,7 @@ static size_t scratch_of(struct adl_tape *tape, int node)
 {
     size_t most = 0;
     for (int batch = 1; batch <= tape->max_batch; batch++) {
-        struct tape_call_arrays arrays;
-        struct adl_train_call call = tape_shapes(tape, node, batch, &arrays);
-        const struct adl_op_train *train = call.node->def->train;
-        if (!train->scratch_floats)
-            break;
-        size_t floats = train->scratch_floats(&call);
+        size_t floats = tape_run_scratch(tape, node, batch);
         most = ADL_MAX(most, floats);
     }
     return most;
@@ -413,6 +448,8 @@ int tape_lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_err
     find_needed_gradients(tape);
     fold_clamps(tape);
     find_roots(tape);
+    keep_compared(tape);
+    find_narrow(tape);
     ADL_TRY(place_maps(tape, &total, err));
     ADL_TRY(place_ops(tape, &total, err));
     tape->floats = total;

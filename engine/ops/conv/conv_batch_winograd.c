@@ -15,7 +15,11 @@
  * and m is transformed back to the output. Tiles go through these three stages in chunks
  * whose size is fixed by the shape (conv_tiles.c), so that v and m stay in the caches. A task
  * is a few tiles when transforming and a position when multiplying: each output is computed
- * by one task, whatever the number of threads. */
+ * by one task, whatever the number of threads.
+ *
+ * Between many channels u is the largest array of a training step. A frugal pass makes u and m for
+ * a group of output channels at a time, with the same bits; the input is transformed once for each
+ * group, or once in all if its tiles are one chunk. */
 
 #include "ops/conv/conv_batch_winograd.h"
 
@@ -40,6 +44,9 @@ struct job {
     float *out;
     size_t taps;         /* R S */
     size_t nr, panels;   /* output channels are multiplied in panels of nr */
+    size_t group;        /* panels that u has room for */
+    size_t first_panel;  /* of the current group */
+    size_t panel_count;  /* of the current group */
     size_t depth;        /* input channels that are multiplied at a time */
     size_t step;         /* floats from one position of u to the next */
     size_t first, count; /* tiles of the current chunk */
@@ -61,17 +68,20 @@ static size_t conv_batch_winograd_zero_floats(const struct adl_tiles *tiles)
  * each stride so that neighbours fall into different sets of the caches. */
 static struct job conv_batch_winograd_job(const struct adl_conv *conv,
                                           const struct adl_kernels *kernels, int batch, int points,
-                                          float *scratch)
+                                          bool frugal, float *scratch)
 {
     struct job job = {.conv = conv, .kernels = kernels, .tiles = adl_tiles_of(conv, batch, points)};
     size_t c = (size_t)conv->c;
     job.taps = (size_t)conv->r * (size_t)conv->s;
     job.nr = (size_t)kernels->winograd->nr;
     job.panels = adl_ceil_div((size_t)conv->k, job.nr);
+    size_t groups =
+        frugal ? adl_ceil_div(job.tiles.positions * job.panels * c * job.nr, ADL_FRUGAL_FLOATS) : 1;
+    job.group = adl_ceil_div(job.panels, groups);
     /* The product writes whole panels. */
-    job.tiles.ldy = job.panels * job.nr + ADL_LINE_FLOATS;
+    job.tiles.ldy = job.group * job.nr + ADL_LINE_FLOATS;
     job.depth = adl_ceil_div(c, adl_ceil_div(c, ADL_GEMM_KC));
-    job.step = job.panels * c * job.nr + ADL_LINE_FLOATS;
+    job.step = job.group * c * job.nr + ADL_LINE_FLOATS;
     job.zeros = scratch;
     job.bias = job.zeros + job.tiles.ldx;
     job.zero_outputs = (uint64_t *)(void *)(job.bias + job.panels * job.nr);
@@ -92,9 +102,10 @@ bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
 }
 
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
-                                       const struct adl_kernels *kernels, int batch, int points)
+                                       const struct adl_kernels *kernels, int batch, int points,
+                                       bool frugal)
 {
-    struct job job = conv_batch_winograd_job(conv, kernels, batch, points, NULL);
+    struct job job = conv_batch_winograd_job(conv, kernels, batch, points, frugal, NULL);
     size_t chunk = job.tiles.positions * job.tiles.chunk;
     return job.tiles.ldx + job.panels * job.nr + conv_batch_winograd_zero_floats(&job.tiles) +
            job.tiles.positions * job.step + chunk * (job.tiles.ldx + job.tiles.ldy);
@@ -126,12 +137,12 @@ static void conv_batch_winograd_weights(void *context, size_t task, int worker)
     const struct job *job = context;
     _Alignas(64) float piece[GATHER_FLOATS];
     size_t max_count = GATHER_FLOATS / (job->taps * job->nr);
-    size_t panel = task % job->panels, c0 = task / job->panels * job->depth;
+    size_t panel = task % job->panel_count, c0 = task / job->panel_count * job->depth;
     size_t depth = ADL_MIN(job->depth, (size_t)job->conv->c - c0);
 
     for (size_t l = 0; l < depth; l += max_count) {
         size_t count = ADL_MIN(max_count, depth - l);
-        conv_batch_winograd_gather(job, panel, c0 + l, count, piece);
+        conv_batch_winograd_gather(job, job->first_panel + panel, c0 + l, count, piece);
         job->kernels->winograd->weights(&(struct adl_winograd_weights){
             .row_points = job->tiles.row_points,
             .column_points = job->tiles.column_points,
@@ -139,7 +150,7 @@ static void conv_batch_winograd_weights(void *context, size_t task, int worker)
             .s = job->conv->s,
             .w = piece,
             .depth = count,
-            .u = job->u + (c0 * job->panels + panel * depth + l) * job->nr,
+            .u = job->u + (c0 * job->panel_count + panel * depth + l) * job->nr,
             .step = job->step,
         });
     }
@@ -167,7 +178,7 @@ static void conv_batch_winograd_multiply(void *context, size_t position, int wor
     const float *u = job->u + position * job->step;
 
     for (size_t l = 0; l < c; l += job->depth)
-        for (size_t panel = 0; panel < job->panels; panel++) {
+        for (size_t panel = 0; panel < job->panel_count; panel++) {
             struct adl_winograd_product product = {
                 .a = job->v + position * tiles->chunk * tiles->ldx + l,
                 .lda = tiles->ldx,
@@ -190,6 +201,7 @@ static void conv_batch_winograd_output(void *context, size_t task, int worker)
     const struct adl_conv *conv = job->conv;
     const struct adl_tiles *tiles = &job->tiles;
     size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count), q = (size_t)conv->q;
+    size_t k0 = job->first_panel * job->nr;
     struct adl_winograd_output output = {
         .row_points = tiles->row_points,
         .column_points = tiles->column_points,
@@ -200,12 +212,12 @@ static void conv_batch_winograd_output(void *context, size_t task, int worker)
         .row_outputs = tiles->row_outputs,
         .column_outputs = tiles->column_outputs,
         .step = tiles->chunk * tiles->ldy,
-        .bias = job->bias,
+        .bias = job->bias + k0,
         .ldo = conv->ldo,
         .out_row = q * conv->ldo,
         .ldr = conv->ldo,
         .residual_row = q * conv->ldo,
-        .channels = (size_t)conv->k,
+        .channels = ADL_MIN((size_t)conv->k - k0, job->panel_count * job->nr),
         .lo = -INFINITY,
         .hi = INFINITY,
     };
@@ -216,9 +228,25 @@ static void conv_batch_winograd_output(void *context, size_t task, int worker)
         output.width = ADL_MIN(tiles->column_outputs, conv->q - tile.q);
         output.zeros = job->zero_outputs[t];
         output.m = job->m + t * tiles->ldy;
-        output.out = job->out + pixel * conv->ldo;
+        output.out = job->out + pixel * conv->ldo + k0;
         output.residual = conv->accumulate ? output.out : NULL;
         job->kernels->winograd->output(&output);
+    }
+}
+
+/* Computes the output channels of a group of panels. */
+static void conv_batch_winograd_run_group(const struct adl_conv_pass *pass, struct job *job)
+{
+    bool transformed = job->first_panel > 0 && job->tiles.chunk == job->tiles.all;
+    adl_pool_for(pass->pool, job->panel_count * adl_ceil_div((size_t)job->conv->c, job->depth),
+                 conv_batch_winograd_weights, job);
+    for (job->first = 0; job->first < job->tiles.all; job->first += job->tiles.chunk) {
+        job->count = ADL_MIN(job->tiles.chunk, job->tiles.all - job->first);
+        size_t tasks = adl_ceil_div(job->count, ADL_TILE_TASK);
+        if (!transformed)
+            adl_pool_for(pass->pool, tasks, conv_batch_winograd_input, job);
+        adl_pool_for(pass->pool, job->tiles.positions, conv_batch_winograd_multiply, job);
+        adl_pool_for(pass->pool, tasks, conv_batch_winograd_output, job);
     }
 }
 
@@ -226,8 +254,8 @@ void adl_conv_batch_winograd(const struct adl_conv_pass *pass, int points, const
                              bool turned, const float *bias, const float *x, float *out)
 {
     const struct adl_conv *conv = pass->conv;
-    struct job job =
-        conv_batch_winograd_job(conv, pass->kernels, pass->batch, points, pass->scratch);
+    struct job job = conv_batch_winograd_job(conv, pass->kernels, pass->batch, points, pass->frugal,
+                                             pass->scratch);
     job.weights = weights;
     job.turned = turned;
     job.x = x;
@@ -235,13 +263,8 @@ void adl_conv_batch_winograd(const struct adl_conv_pass *pass, int points, const
     memset(job.zeros, 0, (job.tiles.ldx + job.panels * job.nr) * sizeof *job.zeros);
     if (bias)
         memcpy(job.bias, bias, (size_t)conv->k * sizeof *bias);
-    adl_pool_for(pass->pool, job.panels * adl_ceil_div((size_t)conv->c, job.depth),
-                 conv_batch_winograd_weights, &job);
-    for (job.first = 0; job.first < job.tiles.all; job.first += job.tiles.chunk) {
-        job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
-        size_t tasks = adl_ceil_div(job.count, ADL_TILE_TASK);
-        adl_pool_for(pass->pool, tasks, conv_batch_winograd_input, &job);
-        adl_pool_for(pass->pool, job.tiles.positions, conv_batch_winograd_multiply, &job);
-        adl_pool_for(pass->pool, tasks, conv_batch_winograd_output, &job);
+    for (; job.first_panel < job.panels; job.first_panel += job.group) {
+        job.panel_count = ADL_MIN(job.group, job.panels - job.first_panel);
+        conv_batch_winograd_run_group(pass, &job);
     }
 }

@@ -12,7 +12,8 @@ bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
 
 /* Returns the floats of scratch for a batch. */
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
-                                       const struct adl_kernels *kernels, int batch, int points);
+                                       const struct adl_kernels *kernels, int batch, int points,
+                                       bool frugal);
 
 /* Computes out = conv(x) + bias, or adds that to `out` if conv->accumulate is set; bias (K
  * floats) may be NULL. x: N x H x W x C, out: N x P x Q x K.

@@ -41,6 +41,11 @@ struct adl_conv_pass {
     int batch;             /* images, one after the other in memory */
     struct adl_pool *pool; /* may be NULL: the calling thread does all */
     float *scratch; /* as many floats as the algorithm's ..._scratch() returns, 64-byte aligned */
+    bool frugal;    /* as in struct adl_train_call */
 };
+
+/* With a frugal pass, an array of a value for each position of a tile and each pair of channels is
+ * made for as many output channels at a time as fill about so many floats: 8 MiB. */
+#define ADL_FRUGAL_FLOATS ((size_t)2 << 20)
 
 #endif

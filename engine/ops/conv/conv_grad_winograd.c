@@ -18,6 +18,9 @@
  * with z = A dy A' and v = B' x B: 36 multiplications take the place of 4 x 4 x 9 = 144 for
  * each tile and pair of channels.
  *
+ * A frugal pass computes a group of output channels at a time, and transforms the input for each
+ * group, or once in all if its tiles are one chunk.
+ *
  * Tiles are processed in chunks whose size the shape determines; each chunk is first
  * transformed, then multiplied with one task for each position, so that the result does not
  * depend on the number of threads. */
@@ -26,6 +29,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/blas.h"
 #include "kernels/winograd.h"
@@ -45,6 +49,7 @@ struct job {
     float *sums;         /* position x K x C */
     float *grad;         /* K x (R, S, C) */
     float g[POINTS * 3]; /* the matrix G */
+    bool transformed;    /* v has been computed with another group */
 };
 
 bool adl_conv_grad_winograd_supports(const struct adl_conv *conv, const struct adl_kernels *kernels)
@@ -53,11 +58,34 @@ bool adl_conv_grad_winograd_supports(const struct adl_conv *conv, const struct a
            adl_conv_winograd6.supports(&adl_conv_winograd6, conv, kernels);
 }
 
-size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch)
+/* Returns the output channels of a group: whole cache lines, with as many as a vector kernel needs
+ * left for the last group. */
+static int conv_grad_winograd_group(const struct adl_conv *conv, bool frugal)
 {
-    struct adl_tiles tiles = adl_tiles_of(conv, batch, POINTS);
-    return ADL_MAX(tiles.ldx, tiles.ldy) + POSITIONS * tiles.chunk * (tiles.ldx + tiles.ldy) +
-           POSITIONS * (size_t)conv->k * (size_t)conv->c;
+    size_t k = (size_t)conv->k, all = POSITIONS * k * (size_t)conv->c;
+    if (!frugal || all <= ADL_FRUGAL_FLOATS)
+        return conv->k;
+    size_t group = adl_ceil_div(k, adl_ceil_div(all, ADL_FRUGAL_FLOATS));
+    group = adl_ceil_div(group, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
+    while (k % group > 0 && k % group < ADL_LINE_FLOATS)
+        group += ADL_LINE_FLOATS;
+    return (int)ADL_MIN(group, k);
+}
+
+size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch, bool frugal)
+{
+    struct adl_conv part = *conv;
+    part.k = conv_grad_winograd_group(conv, frugal);
+    size_t most = 0;
+    /* The last group may be smaller, and its chunks of tiles larger. */
+    for (int left = conv->k % part.k; part.k > 0; part.k = left, left = 0) {
+        struct adl_tiles tiles = adl_tiles_of(&part, batch, POINTS);
+        size_t floats = ADL_MAX(tiles.ldx, tiles.ldy) +
+                        POSITIONS * tiles.chunk * (tiles.ldx + tiles.ldy) +
+                        POSITIONS * (size_t)part.k * (size_t)conv->c;
+        most = ADL_MAX(most, floats);
+    }
+    return most;
 }
 
 static void conv_grad_winograd_transform(void *context, size_t task, int worker)
@@ -71,8 +99,9 @@ static void conv_grad_winograd_transform(void *context, size_t task, int worker)
 
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
         struct adl_tile tile = adl_tile_at(tiles, job->first + t);
-        adl_tile_input(tiles, conv, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
-                       tiles->chunk * tiles->ldx, NULL);
+        if (!job->transformed)
+            adl_tile_input(tiles, conv, job->kernels, tile, job->x, job->zeros,
+                           job->v + t * tiles->ldx, tiles->chunk * tiles->ldx, NULL);
         adl_tile_output_pixels(tiles, conv, tile, job->grad_out, job->zeros, pixels);
         job->kernels->winograd_spread(pixels, (size_t)conv->k, job->z + t * tiles->ldy,
                                       tiles->chunk * tiles->ldy);
@@ -120,20 +149,22 @@ static void conv_grad_winograd_matrix(float *g)
     memcpy(g + (ptrdiff_t)(POINTS - 1) * 3, (const float[]){0, 0, 1}, 3 * sizeof *g);
 }
 
-void adl_conv_grad_winograd(const struct adl_conv_pass *pass, const float *x, const float *grad_out,
-                            float *grad)
+/* Computes a group of output channels: those of pass->conv. */
+static void conv_grad_winograd_run_group(const struct adl_conv_pass *pass, bool transformed,
+                                         const float *x, const float *grad_out, float *grad)
 {
     struct job job = {.conv = pass->conv,
                       .kernels = pass->kernels,
                       .x = x,
                       .grad_out = grad_out,
                       .tiles = adl_tiles_of(pass->conv, pass->batch, POINTS),
-                      .zeros = pass->scratch,
                       .grad = grad};
     size_t zeros = ADL_MAX(job.tiles.ldx, job.tiles.ldy);
-    job.v = job.zeros + zeros;
+    job.transformed = transformed && job.tiles.chunk == job.tiles.all;
+    job.v = pass->scratch;
     job.z = job.v + POSITIONS * job.tiles.chunk * job.tiles.ldx;
     job.sums = job.z + POSITIONS * job.tiles.chunk * job.tiles.ldy;
+    job.zeros = job.sums + POSITIONS * (size_t)job.conv->k * (size_t)job.conv->c;
 
     conv_grad_winograd_matrix(job.g);
     memset(job.zeros, 0, zeros * sizeof *job.zeros);
@@ -144,4 +175,19 @@ void adl_conv_grad_winograd(const struct adl_conv_pass *pass, const float *x, co
         adl_pool_for(pass->pool, POSITIONS, conv_grad_winograd_multiply, &job);
     }
     adl_pool_for(pass->pool, (size_t)pass->conv->k, conv_grad_winograd_fold, &job);
+}
+
+void adl_conv_grad_winograd(const struct adl_conv_pass *pass, const float *x, const float *grad_out,
+                            float *grad)
+{
+    const struct adl_conv *conv = pass->conv;
+    int group = conv_grad_winograd_group(conv, pass->frugal);
+    for (int k = 0; k < conv->k; k += group) {
+        struct adl_conv part = *conv;
+        struct adl_conv_pass group_pass = *pass;
+        part.k = ADL_MIN(group, conv->k - k);
+        group_pass.conv = &part;
+        conv_grad_winograd_run_group(&group_pass, k > 0, x, grad_out + k,
+                                     grad + (size_t)k * 9 * (size_t)conv->c);
+    }
 }

@@ -14,7 +14,7 @@ bool adl_conv_grad_winograd_supports(const struct adl_conv *conv,
                                      const struct adl_kernels *kernels);
 
 /* Returns the floats of scratch for a batch. */
-size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch);
+size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch, bool frugal);
 
 /* Writes the sum over the batch to `grad`, K x (R, S, C). x: N x H x W x C, grad_out: N x P x
  * Q x K. */

@@ -201,7 +201,8 @@ static void conv_train_turn_channel(void *context, size_t k, int worker)
 static struct adl_conv_pass conv_train_pass(const struct adl_train_call *call,
                                             const struct adl_conv *conv, float *scratch)
 {
-    return (struct adl_conv_pass){conv, call->kernels, call->batch, call->pool, scratch};
+    return (struct adl_conv_pass){conv,       call->kernels, call->batch,
+                                  call->pool, scratch,       call->frugal};
 }
 
 /* Computes out = conv(x) + bias over the batch, or adds that to `out` if conv->accumulate is
@@ -234,7 +235,7 @@ static size_t conv_train_convolve_floats(const struct adl_train_call *call,
     int batch = call->batch;
     int points = adl_conv_choose_batch_winograd(conv, call->kernels, batch);
     if (points)
-        return adl_conv_batch_winograd_scratch(conv, call->kernels, batch, points);
+        return adl_conv_batch_winograd_scratch(conv, call->kernels, batch, points, call->frugal);
     struct adl_conv whole = conv_train_join_batch(conv, &batch);
     return conv_train_lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool)).total;
 }
@@ -350,7 +351,7 @@ static size_t conv_train_scratch(const struct adl_train_call *call)
     size_t most = conv_train_convolve_floats(call, &conv);
     size_t grad = adl_conv_grad_weights_scratch(&conv, call->batch, threads);
     if (adl_conv_choose_grad_winograd(&conv, call->kernels, call->batch))
-        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&conv, call->batch));
+        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&conv, call->batch, call->frugal));
     most = ADL_MAX(most, weights + grad);
     most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)conv.k); /* bias sums in double */
     if (!conv_train_is_plain(&conv))
@@ -363,6 +364,7 @@ static size_t conv_train_scratch(const struct adl_train_call *call)
     return ADL_MAX(most, weights + input);
 }
 
-const struct adl_op_train adl_conv_training = {.scratch_floats = conv_train_scratch,
+const struct adl_op_train adl_conv_training = {.by_image = true,
+                                               .scratch_floats = conv_train_scratch,
                                                .forward = conv_train_forward,
                                                .backward = conv_train_backward};

@@ -118,9 +118,37 @@ static void check_conversions(const struct adl_kernels *kernels)
         TEST_FAIL("%s: %d values differ", kernels->name, wrong);
 }
 
+/* The same of the conversions of maps, whose length need not be even. */
+static void check_map_conversions(const struct adl_kernels *kernels)
+{
+    enum { MOST = 131 };
+    float x[MOST], out[MOST + 1];
+    uint16_t rounded[MOST + 1];
+    struct adl_rng rng;
+    int wrong = 0;
+
+    adl_rng_seed(&rng, 4, 0, 0);
+    for (size_t count = 0; count <= MOST; count++) {
+        for (size_t i = 0; i < count; i++)
+            x[i] = adl_bits_to_float((uint32_t)adl_rng_next(&rng));
+        rounded[count] = 0xa5a5;
+        out[count] = 42;
+        kernels->bf16->round_map(x, count, rounded);
+        kernels->bf16->widen_map(rounded, count, out);
+        wrong += rounded[count] != 0xa5a5 || out[count] != 42;
+        for (size_t i = 0; i < count; i++) {
+            wrong += rounded[i] != adl_bf16_from_float(x[i]);
+            wrong += bits_of(out[i]) != (uint32_t)rounded[i] << 16;
+        }
+    }
+    if (wrong)
+        TEST_FAIL("%s: %d values of maps differ", kernels->name, wrong);
+}
+
 static void conversions_have_the_same_bits_everywhere(void)
 {
     for_each_isa(check_conversions);
+    for_each_isa(check_map_conversions);
 }
 
 /* Runs the convolution by both algorithms, the second one with rounded weights. Returns 1 if the

@@ -168,6 +168,8 @@ static void the_same_bits_for_any_threads_and_memory(void)
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 2), bits);
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 3), bits);
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_KEPT, 1), bits);
+    bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_BF16, 1);
+    CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_BF16, 2), bits);
     adl_graph_free(graph);
 }
 

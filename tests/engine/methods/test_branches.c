@@ -36,6 +36,8 @@ static void the_same_bits_for_any_threads_and_memory(void)
         uint64_t bits = method_step_bits(graph, methods[i], ADL_TAPE_SHARED, 1);
         CU_ASSERT_EQUAL(method_step_bits(graph, methods[i], ADL_TAPE_SHARED, 3), bits);
         CU_ASSERT_EQUAL(method_step_bits(graph, methods[i], ADL_TAPE_KEPT, 2), bits);
+        bits = method_step_bits(graph, methods[i], ADL_TAPE_BF16, 1);
+        CU_ASSERT_EQUAL(method_step_bits(graph, methods[i], ADL_TAPE_BF16, 3), bits);
         adl_graph_free(graph);
     }
 }

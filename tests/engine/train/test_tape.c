@@ -14,7 +14,8 @@
 #include "train/init.h"
 #include "train/optimizer.h"
 #include "train/tape.h"
-#include "train/tape_layout.h"
+#include "train/tape_parts.h"
+#include "train/tape_run.h"
 
 enum { BATCH = 2, SIDE = 48, CLASSES = 5 };
 
