@@ -100,7 +100,7 @@ static int open_network(struct measurement *m, const struct adl_model *model,
 
     network->graph = model->graph;
     network->tape = adl_tape_create_part(model->graph, last_part(model->graph), b->size, b->size,
-                                         b->batch, ADL_TAPE_SHARED, m->pool, err);
+                                         b->batch, b->memory, m->pool, err);
     if (network->tape)
         network->optimizer = adl_optimizer_create(model->graph, model->params, err);
     if (!network->optimizer)
@@ -292,6 +292,12 @@ static struct summary summarise(const struct measurement *m, struct series *seri
     return out;
 }
 
+static const char *precision_name(const struct adl_bench_train *bench)
+{
+    return adl_precision_names[bench->memory == ADL_TAPE_BF16 ? ADL_PRECISION_BF16
+                                                              : ADL_PRECISION_F32];
+}
+
 static json_t *summary_json(const struct measurement *m, const struct summary *s)
 {
     double batch = m->bench->batch;
@@ -315,12 +321,12 @@ static int print_json(const struct measurement *m, const struct summary *with,
     if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0)
         return -1;
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:i, s:s, s:s, s:[i, i], s:[i, i], s:b, s:i, s:f, s:f}", "arch",
-        arch->backbone->name, "method", adl_method_set_text(arch->methods).text, "batch", b->batch,
-        "threads", b->threads, "cpu", adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size,
-        b->size, "map", map.h, map.w, "adl", adl_arch_has_layers(arch), "steps", (int)m->with.count,
-        "gflops", flops * b->batch / (with->median_ms[STEP] * 1e6), "peak_rss_mib",
-        m->peak_rss_mib);
+        "{s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:[i, i], s:[i, i], s:b, s:i, s:f, s:f}", "arch",
+        arch->backbone->name, "method", adl_method_set_text(arch->methods).text, "precision",
+        precision_name(b), "batch", b->batch, "threads", b->threads, "cpu", adl_cpu_name(), "isa",
+        adl_isa_name(isa), "size", b->size, b->size, "map", map.h, map.w, "adl",
+        adl_arch_has_layers(arch), "steps", (int)m->with.count, "gflops",
+        flops * b->batch / (with->median_ms[STEP] * 1e6), "peak_rss_mib", m->peak_rss_mib);
     json_t *own = summary_json(m, with);
     bool failed = !root || !own || json_object_update(root, own) < 0;
     json_decref(own);
@@ -350,8 +356,9 @@ static void print_table(const struct measurement *m, const struct summary *with,
     char arch[96];
 
     adl_arch_describe(&b->model->arch, arch, sizeof arch);
-    printf("%s, %dx%d, training steps of %d image%s, %d thread%s, %s\n", arch, b->size, b->size,
-           b->batch, ADL_S(b->batch), b->threads, ADL_S(b->threads), adl_cpu_name());
+    printf("%s, %dx%d, %s, training steps of %d image%s, %d thread%s, %s\n", arch, b->size, b->size,
+           precision_name(b), b->batch, ADL_S(b->batch), b->threads, ADL_S(b->threads),
+           adl_cpu_name());
     printf("%.1f images/s (median of %zu step%s): forward %.0f ms, backward %.0f ms (%.2f times), "
            "update %.0f ms\n",
            with->images_per_second, m->with.count, ADL_S(m->with.count), ms[FORWARD], ms[BACKWARD],

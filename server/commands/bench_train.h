@@ -5,6 +5,7 @@
  * model's training methods cost beside cam. */
 
 #include "models/model.h"
+#include "train/tape.h"
 
 struct adl_bench_train {
     const struct adl_model *model;
@@ -14,6 +15,7 @@ struct adl_bench_train {
     int runs; /* 0: as many as fit in `seconds`, but at least 3 */
     double seconds;
     bool json;
+    enum adl_tape_memory memory; /* ADL_TAPE_SHARED or ADL_TAPE_BF16 */
 };
 
 /* Measures, and prints a table or JSON on standard output. */

@@ -78,7 +78,7 @@ static struct adl_model *open_file(const struct settings *s, struct adl_error *e
     struct adl_model_options load = {.key = s->key};
     struct adl_model *model = adl_arch_load_model(s->model, &s->arch, &load, err);
 
-    if (model && adl_model_choose_precision(model, s->precision, s->model, err) < 0) {
+    if (model && !s->train && adl_model_choose_precision(model, s->precision, s->model, err) < 0) {
         adl_model_free(model);
         return NULL;
     }
@@ -101,6 +101,8 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
     int side = s->size ? s->size : 224;
     struct adl_model *model = adl_bench_model(&arch, side, err);
     int result = 0;
+    if (model && s->train)
+        return model;
     if (model && s->precision == 1 + ADL_PRECISION_INT8)
         result = adl_bench_model_scales(model, err);
     else if (model && s->precision == 1 + ADL_PRECISION_BF16)
@@ -345,13 +347,17 @@ static int run(const void *settings, const struct adl_options *options, struct a
                  s->layers ? "--layers" : "--tune");
         goto out;
     }
-    if (s->train && model->precision != ADL_PRECISION_F32) {
-        adl_fail(err, ADL_ERR_ARG, "a training step is measured in fp32: --precision fp32");
+    if (s->train && (s->precision == 0 ? model->precision != ADL_PRECISION_F32
+                                       : s->precision == 1 + ADL_PRECISION_INT8)) {
+        adl_fail(err, ADL_ERR_ARG,
+                 "a training step is measured in fp32 or bf16: --precision fp32, --precision bf16");
         goto out;
     }
     if (s->train) {
-        struct adl_bench_train train = {model,   bench.input.h, s->batch, bench.threads,
-                                        s->runs, s->seconds,    s->json};
+        bool bf16 = s->precision == 1 + ADL_PRECISION_BF16;
+        struct adl_bench_train train = {
+            model,   bench.input.h, s->batch, bench.threads,
+            s->runs, s->seconds,    s->json,  bf16 ? ADL_TAPE_BF16 : ADL_TAPE_SHARED};
         result = adl_bench_train(&train, err);
         goto out;
     }

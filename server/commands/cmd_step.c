@@ -151,7 +151,7 @@ static int prepare(struct run *r, struct adl_error *err)
     if (!r->pool)
         return -1;
     r->tape = adl_tape_create(r->model->graph, r->input.shape.h, r->input.shape.w,
-                              (int)r->input.images, ADL_TAPE_SHARED, r->pool, err);
+                              (int)r->input.images, adl_method_memory(&s->method), r->pool, err);
     r->optimizer = r->tape ? adl_optimizer_of(&s->method.optimizer, r->model, err) : NULL;
     r->out = r->optimizer ? adl_tensors_create(err) : NULL;
     return r->out ? 0 : -1;

@@ -154,3 +154,12 @@ void adl_method_recall(const json_t *config, union adl_method_value *values)
         value_from_json(option, json_object_get(object, name), opposite, &values[i]);
     }
 }
+
+/* --- precision ----------------------------------------------------------------------------- */
+
+const char *const adl_train_precision_names[] = {"fp32", "bf16", NULL};
+
+enum adl_tape_memory adl_method_memory(const struct adl_method_settings *settings)
+{
+    return settings->precision == 1 ? ADL_TAPE_BF16 : ADL_TAPE_SHARED;
+}

@@ -10,6 +10,7 @@
 #include "ops/train.h"
 #include "server/options/optimizer_options.h"
 #include "server/options/options.h"
+#include "train/tape.h"
 
 struct adl_method_settings {
     union adl_method_value values[ADL_METHOD_VALUES]; /* of the options of all methods */
@@ -17,7 +18,14 @@ struct adl_method_settings {
     bool no_dropout;
     bool frozen_batchnorm;
     double label_smoothing;
+    int precision; /* in adl_train_precision_names */
 };
+
+/* The names of precisions in training, ended by NULL: fp32, bf16. */
+extern const char *const adl_train_precision_names[];
+
+/* Returns the memory of a training step with these settings. */
+enum adl_tape_memory adl_method_memory(const struct adl_method_settings *settings);
 
 /* clang-format off */
 #define ADL_STEP_OPTIONS(s, field)                                                             \
@@ -26,7 +34,11 @@ struct adl_method_settings {
     {"frozen-batchnorm", ADL_FLAG(s, field.frozen_batchnorm),                                  \
      .help = "batch norm uses its running statistics and does not update them"},                         \
     {"label-smoothing", ADL_DOUBLE(s, field.label_smoothing), .min = 0, .max = 0.9,            \
-     .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
+     .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"},           \
+    {"precision", ADL_CHOICE(s, field.precision), .choices = adl_train_precision_names,        \
+     .value = "fp32", .metavar = "NAME",                                                       \
+     .help = "of the maps and their gradients between layers: with bf16 a step takes about "   \
+             "half of the memory; weights and sums stay in float32"}
 /* clang-format on */
 
 /* Room for a command's table followed by a row for each option of each method. */

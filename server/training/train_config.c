@@ -71,6 +71,9 @@ static int record_choices(struct adl_train_run *run)
     if (s->balance != ADL_BALANCE_NONE &&
         set(run, "balance", json_string(adl_train_balance_names[s->balance])) < 0)
         return -1;
+    if (s->method.precision != 0 &&
+        set(run, "precision", json_string(adl_train_precision_names[s->method.precision])) < 0)
+        return -1;
     if (s->ema > 0 && set(run, "ema", json_real(s->ema)) < 0)
         return -1;
     if (s->freeze && set(run, "freeze", adl_json_from_text(s->freeze)) < 0)
@@ -113,7 +116,7 @@ static void append_value(struct words *words, const char *key, const json_t *val
     char number[40];
 
     if (!value || json_is_null(value)) {
-        append(words, "unset");
+        append(words, !strcmp(key, "precision") ? adl_train_precision_names[0] : "unset");
     } else if (!strcmp(key, "schedule") && json_is_integer(value) &&
                json_integer_value(value) >= 0 && json_integer_value(value) <= ADL_SCHEDULE_COSINE) {
         append(words, adl_schedule_names[json_integer_value(value)]);

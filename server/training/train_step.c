@@ -30,7 +30,7 @@ int adl_train_enter_round(struct adl_train_run *run, struct adl_error *err)
         return 0;
     adl_tape_free(run->tape);
     run->tape = adl_tape_create_part(run->model->graph, round, s->crop_size, s->crop_size,
-                                     s->batch_size, ADL_TAPE_SHARED, run->pool, err);
+                                     s->batch_size, adl_method_memory(&s->method), run->pool, err);
     if (!run->tape)
         return -1;
     run->round = round;
