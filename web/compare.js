@@ -19,13 +19,29 @@ function methodOf({ info, name }) {
     return String(given).toLowerCase();
 }
 
-/** What to put beside the first pane: the model that makes the most of it, CAM beside ADL if both
- * are there; otherwise another class. @returns {Pane} */
-function partner() {
+/** The model to compare with: of CAM and ADL the other one, if it is there; otherwise any.
+ * @returns {Model | undefined} */
+function otherModel() {
     const first = modelNamed(state.model);
     const others = store.models.filter((model) => model !== first);
     const wanted = methodOf(first) === 'adl' ? 'cam' : methodOf(first) === 'cam' ? 'adl' : '';
-    const other = others.find((model) => methodOf(model) === wanted) ?? others[0];
+    return others.find((model) => methodOf(model) === wanted) ?? others[0];
+}
+
+/** What the button offers. */
+function offer() {
+    const other = otherModel();
+    const methods = other ? [methodOf(modelNamed(state.model)), methodOf(other)] : [];
+    return methods.includes('cam') && methods.includes('adl')
+        ? t('compare.methods', { first: methods[0].toUpperCase(), second: methods[1].toUpperCase() })
+        : t('compare.start');
+}
+
+/** What to put beside the first pane: another model if there is one, otherwise another class.
+ * @returns {Pane} */
+function partner() {
+    const first = modelNamed(state.model);
+    const other = otherModel();
     if (other) {
         return { model: other.name, class: null, map: ownMapChanges() };
     }
@@ -77,6 +93,9 @@ function classChoices(beside) {
 function showControls() {
     const { beside } = state;
     $('compare').setAttribute('aria-pressed', String(beside !== null));
+    if (beside === null) {
+        $('compare-offer').textContent = offer();
+    }
     $('compare-panel').hidden = beside === null;
     if (!beside) {
         return;
@@ -142,7 +161,7 @@ export function startCompare() {
         changeMap({ flip: /** @type {HTMLInputElement} */ (target).checked }));
     inputOf('difference').addEventListener('change', ({ target }) =>
         change({ difference: /** @type {HTMLInputElement} */ (target).checked }));
-    subscribe(['beside', 'difference', 'models', 'answers', 'picture', 'language'], showControls);
+    subscribe(['beside', 'difference', 'models', 'model', 'answers', 'picture', 'language'], showControls);
     subscribe(['beside', 'models', 'model', 'map', 'class', 'threshold', 'boxes', 'answers',
         'picture', 'language'], showFindings);
     showControls();

@@ -48,10 +48,21 @@ function classRow(prediction, index, chosen) {
     return element('li', {}, button);
 }
 
+/** What the list of classes and the times show, so that a step of the threshold leaves them. */
+let listShown = '';
+
 /** @param {Picture} picture @param {Shown} shown */
 function showClasses(picture, { answer, prediction }) {
     const list = $('classes');
     const predictions = listed(picture);
+    const key = JSON.stringify([picture.id, answer?.status, answer?.result?.request_id, store.models.length,
+        document.documentElement.lang, prediction?.class_id,
+        predictions.map(({ class_id: id, score }) => [id, score])]);
+    if (key === listShown) {
+        return;
+    }
+    listShown = key;
+    showTiming(answer);
     const focused = list.contains(document.activeElement);
     if (predictions.length > 0) {
         list.replaceChildren(...predictions.map((p, index) => classRow(p, index, p === prediction)));
@@ -184,7 +195,6 @@ function show() {
     showProblem(picture);
     if (shown.answer?.status === 'done') {
         showBoxes(shown);
-        showTiming(shown.answer);
     }
     announceResult(picture, shown);
 }

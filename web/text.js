@@ -136,6 +136,7 @@ export const english = {
     'action.saved': 'Saved',
 
     'compare.start': 'Compare',
+    'compare.methods': '{first} beside {second}',
     'compare.title': 'Beside it',
     'compare.close': 'Close the comparison',
     'compare.swap': 'Swap',

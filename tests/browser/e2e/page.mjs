@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
@@ -384,6 +384,32 @@ it('on a phone the picture stays in view, its threshold beneath it', async () =>
     await accessible(page, 'on a phone');
     await shot(page, 'phone');
     await page.done();
+});
+
+it('a server that wants a token gets it, and nothing is lost meanwhile', async () => {
+    const tokens = join(folder, 'tokens');
+    writeFileSync(tokens, 'open-sesame\n');
+    const closed = await serve([['default', model]], ['--token-file', tokens]);
+    try {
+        const page = await open(browser, closed.url, { allow: [/status of 401/] });
+        await page.waitForSelector('#token-form:not([hidden])');
+        await accessible(page, 'asked for a token');
+        await page.setInputFiles('#files', [picture]);
+        await page.waitForSelector('#strip > li[data-status=waiting]');
+        await page.fill('#token', 'wrong');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#token-wrong:not([hidden])');
+        await page.fill('#token', 'open-sesame');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#strip > li[data-status=done]');
+        await settle(page);
+        assert.equal(await page.locator('#token-form').isHidden(), true);
+        assert.match(await text(page, 'curl'), /Authorization: Bearer \$TOKEN/);
+        assert.doesNotMatch(page.url(), /sesame/);
+        await page.done();
+    } finally {
+        closed.stop();
+    }
 });
 
 it('dark and forced colours can be read', async () => {
