@@ -20,6 +20,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "kernels/bf16.h"
 #include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
@@ -58,8 +59,12 @@ static void batchnorm_forward(const struct adl_op_call *call)
  *
  *     sum (x - m)^2 = sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
  *
+ * Where x is in bfloat16, a piece of it is widened at a time, in the cache, so that less goes
+ * through memory than in float32.
+ *
  * Scratch: for each piece three doubles a channel (two sums and, in the memory of the third,
- * the mean t as a float), then five floats a channel ("factors"). */
+ * the mean t as a float), then five floats a channel ("factors"), then, where x may be in bfloat16,
+ * a piece of x for each thread. */
 
 #define PIECE_FLOATS ((size_t)32768)
 #define RUN_PIXELS ((size_t)16)
@@ -82,9 +87,9 @@ static size_t batchnorm_piece_count(const struct adl_train_call *call)
            batchnorm_piece_pixels(call);
 }
 
-static void batchnorm_for_pieces(const struct adl_train_call *call, adl_train_body *body)
+static void batchnorm_for_pieces(const struct adl_train_call *call, adl_train_worker_body *body)
 {
-    adl_train_pieces(call, batchnorm_pixels(call), batchnorm_piece_pixels(call), body);
+    adl_train_worker_pieces(call, batchnorm_pixels(call), batchnorm_piece_pixels(call), body);
 }
 
 static size_t batchnorm_saved(const struct adl_node *node, int batch, const struct adl_shape *in,
@@ -99,8 +104,9 @@ static size_t batchnorm_saved(const struct adl_node *node, int batch, const stru
 static size_t batchnorm_scratch(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
+    size_t widened = batchnorm_piece_pixels(call) * channels;
     return batchnorm_piece_count(call) * 3 * channels * (sizeof(double) / sizeof(float)) +
-           5 * channels;
+           5 * channels + (call->frugal ? widened * (size_t)adl_pool_threads(call->pool) : 0);
 }
 
 /* Returns the sums of a piece: 3 x C. */
@@ -109,17 +115,26 @@ static double *batchnorm_sums(const struct adl_train_call *call, size_t piece)
     return (double *)(void *)call->scratch + piece * 3 * (size_t)call->out_shape.c;
 }
 
-static const float *batchnorm_input_at(const struct adl_train_call *call, size_t pixel)
+/* Returns the pixels from `first` to `last` of x, at most a piece, widened if need be. */
+static const float *batchnorm_input(const struct adl_train_call *call, size_t first, size_t last,
+                                    int worker)
 {
-    return call->in[0] + pixel * (size_t)call->out_shape.c;
+    size_t channels = (size_t)call->out_shape.c;
+    if (!call->narrow_in)
+        return call->in[0] + first * channels;
+    float *widened = (float *)(void *)batchnorm_sums(call, batchnorm_piece_count(call)) +
+                     5 * channels + (size_t)worker * batchnorm_piece_pixels(call) * channels;
+    call->kernels->bf16->widen_map(call->narrow_in + first * channels, (last - first) * channels,
+                                   widened);
+    return widened;
 }
 
 static void batchnorm_moments_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                                    size_t last)
+                                    size_t last, int worker)
 {
     size_t channels = (size_t)call->out_shape.c;
     double *sums = batchnorm_sums(call, piece);
-    call->kernels->moments(batchnorm_input_at(call, first), last - first, channels, sums,
+    call->kernels->moments(batchnorm_input(call, first, last, worker), last - first, channels, sums,
                            sums + channels, (float *)(void *)(sums + 2 * channels));
 }
 
@@ -221,20 +236,21 @@ static struct adl_norm batchnorm_norm(const struct adl_train_call *call)
 }
 
 static void batchnorm_normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                                      size_t last)
+                                      size_t last, int worker)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    call->kernels->pointwise(&(struct adl_pointwise){.x = batchnorm_input_at(call, first),
-                                                     .ldx = channels,
-                                                     .scale = batchnorm_factors(call, 0),
-                                                     .shift = batchnorm_factors(call, 1),
-                                                     .out = call->out + first * channels,
-                                                     .ldo = channels,
-                                                     .pixels = last - first,
-                                                     .channels = channels,
-                                                     .lo = call->lo,
-                                                     .hi = call->hi});
+    call->kernels->pointwise(
+        &(struct adl_pointwise){.x = batchnorm_input(call, first, last, worker),
+                                .ldx = channels,
+                                .scale = batchnorm_factors(call, 0),
+                                .shift = batchnorm_factors(call, 1),
+                                .out = call->out + first * channels,
+                                .ldo = channels,
+                                .pixels = last - first,
+                                .channels = channels,
+                                .lo = call->lo,
+                                .hi = call->hi});
 }
 
 /* Computes the output from x and the saved m and s: the second half of a forward pass. */
@@ -255,25 +271,26 @@ static void batchnorm_train(const struct adl_train_call *call)
 
 /* Sums g and g (x - m) over a piece, by channel. */
 static void batchnorm_products_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                                     size_t last)
+                                     size_t last, int worker)
 {
     size_t channels = (size_t)call->out_shape.c;
     struct adl_norm norm = batchnorm_norm(call);
     double *sums = batchnorm_sums(call, piece);
-    call->kernels->products(batchnorm_input_at(call, first), call->grad_out + first * channels,
-                            &norm, last - first, channels, sums, sums + channels);
+    call->kernels->products(batchnorm_input(call, first, last, worker),
+                            call->grad_out + first * channels, &norm, last - first, channels, sums,
+                            sums + channels);
 }
 
 static void batchnorm_input_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                                  size_t last)
+                                  size_t last, int worker)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
     struct adl_norm norm = batchnorm_norm(call);
     struct adl_norm_back back = {batchnorm_factors(call, 2), batchnorm_factors(call, 3),
                                  batchnorm_factors(call, 4)};
-    call->kernels->affine2(batchnorm_input_at(call, first), call->grad_out + first * channels,
-                           &norm, &back, last - first, channels,
+    call->kernels->affine2(batchnorm_input(call, first, last, worker),
+                           call->grad_out + first * channels, &norm, &back, last - first, channels,
                            call->grad_in[0] + first * channels, call->add_in[0]);
 }
 
@@ -314,6 +331,7 @@ static void batchnorm_backward(const struct adl_train_call *call)
 }
 
 static const struct adl_op_train training = {.clamps = true,
+                                             .widens = true,
                                              .saved_floats = batchnorm_saved,
                                              .scratch_floats = batchnorm_scratch,
                                              .forward = batchnorm_train,

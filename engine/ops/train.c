@@ -41,6 +41,26 @@ void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t pi
     adl_pool_for(call->pool, adl_ceil_div(count, piece_size), train_run_piece, &pieces);
 }
 
+struct worker_pieces {
+    const struct adl_train_call *call;
+    size_t count, size;
+    adl_train_worker_body *body;
+};
+
+static void train_run_worker_piece(void *context, size_t i, int worker)
+{
+    const struct worker_pieces *p = context;
+    size_t first = i * p->size;
+    p->body(p->call, i, first, ADL_MIN(first + p->size, p->count), worker);
+}
+
+void adl_train_worker_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
+                             adl_train_worker_body *body)
+{
+    struct worker_pieces pieces = {call, count, piece_size, body};
+    adl_pool_for(call->pool, adl_ceil_div(count, piece_size), train_run_worker_piece, &pieces);
+}
+
 struct images {
     const struct adl_train_call *call;
     adl_train_image_body *body;

@@ -59,13 +59,16 @@ struct adl_train_call {
     const struct adl_train_mode *mode;
     struct adl_pool *pool; /* may be NULL: the calling thread does all */
     const struct adl_kernels *kernels;
-    int batch;                        /* N */
-    const float *const *in;           /* the inputs */
+    int batch;              /* N */
+    const float *const *in; /* the inputs */
+    /* The first input where it is in bfloat16, of an op with `widens`; in[0] is then NULL. Else
+     * NULL. */
+    const uint16_t *narrow_in;
     const struct adl_shape *in_shape; /* of one image */
     float *const *params; /* NULL where absent; running statistics are updated in place */
     float *out;
     struct adl_shape out_shape;
-    float lo, hi;   /* for ops with `clamps`: the clamp to apply; infinite if there is none */
+    float lo, hi; /* for ops with `clamps`: the clamp to apply; infinite if there is none */
     /* Whether scratch memory is saved where that costs little time. Gradients of weights may then
      * be summed in another order. */
     bool frugal;
@@ -104,6 +107,8 @@ struct adl_op_train {
      * nothing is saved, and the only sums over the batch are the gradients of parameters. The batch
      * may then be given in slices, one call after the other. */
     bool by_image;
+    /* Except in the forward pass, the op takes its first input in bfloat16 as well. */
+    bool widens;
     /* Floats of call->saved and call->scratch; NULL: none. scratch_floats is called with
      * node, pool, kernels, batch and shapes set and nothing else, and covers both passes. */
     size_t (*saved_floats)(const struct adl_node *node, int batch, const struct adl_shape *in,
@@ -131,6 +136,12 @@ typedef void adl_train_body(const struct adl_train_call *call, size_t piece, siz
                             size_t last);
 void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
                       adl_train_body *body);
+
+/* The same with the number of the thread that runs a piece, below adl_pool_threads(). */
+typedef void adl_train_worker_body(const struct adl_train_call *call, size_t piece, size_t first,
+                                   size_t last, int worker);
+void adl_train_worker_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
+                             adl_train_worker_body *body);
 
 /* Calls body(call, image) for each image of the batch, on the call's threads. */
 typedef void adl_train_image_body(const struct adl_train_call *call, size_t image);

@@ -182,6 +182,15 @@ static void find_narrow(struct adl_tape *tape)
             struct tape_value *root = &tape->values[tape->values[id].root];
             root->narrow = root->narrow_grad = false;
         }
+    /* An op that takes the whole batch would have the gradient in float32 in its scratch. */
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_node *node = adl_graph_node(tape->graph, i);
+        if (node->def->train->by_image)
+            continue;
+        tape->values[tape->values[node->output].root].narrow_grad = false;
+        for (int j = 0; j < node->input_count; j++)
+            tape->values[tape->values[node->inputs[j]].root].narrow_grad = false;
+    }
 }
 
 /* A maximum is found again in the backward pass by comparing the output, which is kept, with the

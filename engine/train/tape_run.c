@@ -15,8 +15,9 @@
 #include "base/size.h"
 #include "kernels/bf16.h"
 
-/* 32 MiB. */
+/* 32 MiB; of an op without weights, which is fastest where a slice stays in the cache, 4 MiB. */
 #define SLICE_FLOATS ((size_t)8 << 20)
+#define LIGHT_SLICE_FLOATS ((size_t)1 << 20)
 /* Elements of a task when maps are converted. */
 #define PIECE_FLOATS ((size_t)65536)
 /* Inputs, output, and their gradients. */
@@ -33,6 +34,7 @@ struct map {
 
 struct maps {
     const struct adl_tape *tape;
+    const struct adl_node *node;
     enum tape_pass pass;
     struct map of[MAX_MAPS];
     int count;
@@ -98,7 +100,7 @@ static struct maps maps_of(const struct adl_tape *tape, int index, enum tape_pas
 {
     const struct adl_node *node = adl_graph_node(tape->graph, index);
     const struct adl_op_train *train = node->def->train;
-    struct maps maps = {.tape = tape, .pass = pass};
+    struct maps maps = {.tape = tape, .node = node, .pass = pass};
     bool back = pass == TAPE_RUN_BACKWARD;
 
     for (int j = 0; j < node->input_count; j++)
@@ -126,12 +128,25 @@ static bool is_narrow(const struct maps *maps, const struct map *map)
     return map->is_grad ? value->narrow_grad : maps->pass != TAPE_RUN_FORWARD && value->narrow;
 }
 
+/* Returns whether the op itself takes a map in bfloat16. */
+static bool op_widens(const struct maps *maps, const struct map *map)
+{
+    return maps->node->def->train->widens && is_narrow(maps, map) && !map->is_grad && map->read &&
+           maps->tape->values[maps->node->inputs[0]].root == map->root;
+}
+
+/* Returns whether a map has to be in float32 in scratch memory. */
+static bool is_widened(const struct maps *maps, const struct map *map)
+{
+    return is_narrow(maps, map) && !op_widens(maps, map);
+}
+
 /* Returns the floats of the maps that have to be widened for `images` images. */
 static size_t all_wide_floats(const struct maps *maps, size_t images)
 {
     size_t floats = 0;
     for (int i = 0; i < maps->count; i++)
-        if (is_narrow(maps, &maps->of[i]))
+        if (is_widened(maps, &maps->of[i]))
             floats += wide_floats(&maps->of[i], images);
     return floats;
 }
@@ -157,7 +172,8 @@ static size_t slice_images(const struct adl_tape *tape, int index, size_t batch)
 
     if (!adl_graph_node(tape->graph, index)->def->train->by_image || image == 0)
         return batch;
-    size_t most = ADL_MAX(SLICE_FLOATS / image, (size_t)1);
+    size_t floats = maps.node->param_count > 0 ? SLICE_FLOATS : LIGHT_SLICE_FLOATS;
+    size_t most = ADL_MAX(floats / image, (size_t)1);
     return adl_ceil_div(batch, adl_ceil_div(batch, most));
 }
 
@@ -234,8 +250,8 @@ static void place_maps(struct maps *maps, size_t first, size_t images, struct ad
     float *next = maps->tape->block + maps->tape->scratch;
     for (int i = 0; i < maps->count; i++) {
         struct map *map = &maps->of[i];
-        map->wide = is_narrow(maps, map) ? next : place_of(maps, map, first);
-        if (is_narrow(maps, map))
+        map->wide = is_widened(maps, map) ? next : place_of(maps, map, first);
+        if (is_widened(maps, map))
             next += wide_floats(map, images);
     }
     call->scratch = next;
@@ -252,10 +268,16 @@ static void point_to_maps(struct maps *maps, struct adl_train_call *call,
                           struct tape_call_arrays *arrays)
 {
     const struct adl_node *node = call->node;
+    const struct map *first = find_map(maps, node->inputs[0], false);
     for (int j = 0; j < node->input_count; j++) {
         arrays->in[j] = floats_of(maps, node->inputs[j], false);
         if (arrays->grad_in[j])
             arrays->grad_in[j] = floats_of(maps, node->inputs[j], true);
+    }
+    call->narrow_in = NULL;
+    if (first && op_widens(maps, first)) {
+        call->narrow_in = (const uint16_t *)(const void *)arrays->in[0];
+        arrays->in[0] = NULL;
     }
     call->out = floats_of(maps, node->output, false);
     call->grad_out = floats_of(maps, node->output, true);
@@ -284,7 +306,7 @@ void tape_run(const struct adl_tape *tape, int index, enum tape_pass pass,
         place_maps(&maps, first, count, call);
         for (int i = 0; i < maps.count; i++) {
             const struct map *map = &maps.of[i];
-            if (map->read && is_narrow(&maps, map))
+            if (map->read && is_widened(&maps, map))
                 convert(tape, place_of(&maps, map, first), map->wide, count * map->image, false);
         }
         point_to_maps(&maps, call, arrays);
@@ -292,7 +314,7 @@ void tape_run(const struct adl_tape *tape, int index, enum tape_pass pass,
         run_op(call, pass);
         for (int i = 0; i < maps.count; i++) {
             const struct map *map = &maps.of[i];
-            if (map->written && is_narrow(&maps, map))
+            if (map->written && is_widened(&maps, map))
                 convert(tape, place_of(&maps, map, first), map->wide, count * map->image, true);
         }
     }
