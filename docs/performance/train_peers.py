@@ -13,6 +13,7 @@ number of parameters and the size of the last map are checked to agree.
     BATCH=N          16
     ROUNDS=N         turns of each (3)
     STEPS=N          timed steps in a turn (3)
+    PRECISION=NAME   fp32; or bf16, which is ours alone: PyTorch stays in float32
     RESULTS=FILE     Markdown file that receives the table, in a section for this
                      type of processor; without it the table is only printed
     PROGRAM=FILE     build/adl-server
@@ -191,7 +192,7 @@ def theirs(arch, threads, batch):
 
 # --- in turns -------------------------------------------------------------------------
 
-def measure(program, arch, threads, batch, rounds, steps):
+def measure(program, arch, precision, threads, batch, rounds, steps):
     peer = subprocess.Popen([sys.executable, __file__, "--theirs", arch, str(threads), str(batch)],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     about = json.loads(peer.stdout.readline())
@@ -199,7 +200,8 @@ def measure(program, arch, threads, batch, rounds, steps):
     for _ in range(rounds):
         bench = json.loads(subprocess.check_output(
             [program, "bench", "--arch", arch, "--train", "--batch", str(batch), "--threads",
-             str(threads), "--size", str(SIDE), "--runs", str(steps), "--json"]))
+             str(threads), "--size", str(SIDE), "--runs", str(steps), "--precision",
+             precision, "--json"]))
         ours.append(bench["images_per_second"])
         peer.stdin.write(f"{steps}\n")
         peer.stdin.flush()
@@ -217,7 +219,9 @@ def measure(program, arch, threads, batch, rounds, steps):
 
 
 def table(rows, cpu, threads, batch):
-    lines = [f"## {cpu}, {rows[0]['bench']['isa']}", "",
+    precision = rows[0]["bench"]["precision"]
+    ours = "" if precision == "fp32" else f", ours in {precision}"
+    lines = [f"## {cpu}, {rows[0]['bench']['isa']}{ours}", "",
              f"{datetime.date.today()}, PyTorch {rows[0]['torch']}, batch {batch}, {threads} threads.", "",
              "| network | ours, images/s | PyTorch | ratio | lowest to highest | our backward by forward"
              " | our MiB | PyTorch's |",
@@ -259,7 +263,7 @@ def main():
         theirs(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
         return
     settings = {"ARCHS": " ".join(TITLES), "THREADS": "2", "BATCH": "16", "ROUNDS": "3", "STEPS": "3",
-                "RESULTS": "", "PROGRAM": str(ROOT / "build/adl-server")}
+                "PRECISION": "fp32", "RESULTS": "", "PROGRAM": str(ROOT / "build/adl-server")}
     settings.update({name: os.environ[name] for name in settings if os.environ.get(name)})
     for argument in sys.argv[1:]:
         name, equals, value = argument.partition("=")
@@ -270,8 +274,9 @@ def main():
             sys.exit(f"train_peers.py: there is no setting {argument}; see train_peers.py --help")
         settings[name] = value
     threads, batch = int(settings["THREADS"]), int(settings["BATCH"])
-    rows = [measure(settings["PROGRAM"], arch, threads, batch, int(settings["ROUNDS"]),
-                    int(settings["STEPS"])) for arch in settings["ARCHS"].split()]
+    rows = [measure(settings["PROGRAM"], arch, settings["PRECISION"], threads, batch,
+                    int(settings["ROUNDS"]), int(settings["STEPS"]))
+            for arch in settings["ARCHS"].split()]
     lines = table(rows, processor(), threads, batch)
     print("\n".join(lines))
     if settings["RESULTS"]:

@@ -164,6 +164,30 @@ static void find_roots(struct adl_tape *tape)
     }
 }
 
+/* Returns whether the backward pass of a node compares its output with its inputs, as that of a
+ * maximum does to find it again. */
+static bool compares(const struct adl_tape *tape, int node)
+{
+    return train_of(tape, node)->reads_out && !train_of(tape, node)->drops_in;
+}
+
+/* Both sides of a comparison have to be rounded, or neither. Returns whether that changed
+ * anything. */
+static bool match_compared(struct adl_tape *tape)
+{
+    bool changed = false;
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_node *node = adl_graph_node(tape->graph, i);
+        struct tape_value *out = &tape->values[tape->values[node->output].root];
+        for (int j = 0; compares(tape, i) && j < node->input_count; j++) {
+            struct tape_value *in = &tape->values[tape->values[node->inputs[j]].root];
+            changed |= in->narrow != out->narrow;
+            in->narrow = out->narrow = in->narrow && out->narrow;
+        }
+    }
+    return changed;
+}
+
 /* In bfloat16 are all maps but those that the caller reads or writes, and those of one pixel, which
  * are small and belong to the classifier. */
 static void find_narrow(struct adl_tape *tape)
@@ -182,6 +206,8 @@ static void find_narrow(struct adl_tape *tape)
             struct tape_value *root = &tape->values[tape->values[id].root];
             root->narrow = root->narrow_grad = false;
         }
+    while (match_compared(tape))
+        continue;
     /* An op that takes the whole batch would have the gradient in float32 in its scratch. */
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_node *node = adl_graph_node(tape->graph, i);
@@ -193,15 +219,14 @@ static void find_narrow(struct adl_tape *tape)
     }
 }
 
-/* A maximum is found again in the backward pass by comparing the output, which is kept, with the
- * input. Rounded in the same way both have it; computed again from a rounded value, the input would
- * not. */
+/* Computed again from a rounded value, an input would no longer be what the output was computed
+ * from. */
 static void keep_compared(struct adl_tape *tape)
 {
     for (int i = 0; tape->bf16 && i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_node *node = adl_graph_node(tape->graph, i);
         for (int j = 0; j < node->input_count; j++)
-            if (node->def->train->reads_out && !node->def->train->drops_in)
+            if (compares(tape, i))
                 tape->values[tape->values[node->inputs[j]].root].recompute = false;
     }
 }

@@ -154,31 +154,45 @@ static void threads_change_no_bit(void)
     }
 }
 
-/* Batch norm, ReLU and a maximum: the maximum has to be found again although the batch norm could
- * be computed again only from rounded values. Each window passes on the whole gradient. */
-static void no_maximum_is_lost(void)
+/* A network whose maxima have to be found again: of a map that the batch norm before it could
+ * compute again only from rounded values, and, with `outputs`, of an output in float32 and as one.
+ */
+static struct adl_graph *graph_of_maxima(struct adl_shape in, bool outputs)
 {
-    enum { SIZE = 12, CHANNELS = 3, IMAGES = 2 };
     struct adl_error err = {0};
-    struct adl_graph *graph = adl_graph_create((struct adl_shape){SIZE, SIZE, CHANNELS}, &err);
+    struct adl_graph *graph = adl_graph_create(in, &err);
     CU_ASSERT_FATAL(graph != NULL);
     int value =
         adl_conv(graph, 0, "conv",
-                 (struct adl_conv_attr){.k = CHANNELS, .r = 1, .s = 1, .stride = 1, .groups = 1});
+                 (struct adl_conv_attr){.k = in.c, .r = 1, .s = 1, .stride = 1, .groups = 1});
     value = adl_relu(graph, adl_batchnorm(graph, value, "bn", 1e-5), "relu");
     value = adl_maxpool(graph, value, "pool", (struct adl_pool_attr){.size = 2, .stride = 2});
-    value = adl_global_avgpool(graph, value, "mean");
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, value);
+    if (outputs) {
+        adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, value);
+        value = adl_maxpool(graph, value, "pool2", (struct adl_pool_attr){.size = 2, .stride = 2});
+        value = adl_maxpool(graph, value, "pool3", (struct adl_pool_attr){.size = 3, .stride = 3});
+    } else {
+        value = adl_global_avgpool(graph, value, "mean");
+        adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, value);
+    }
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, value);
     TEST_OK(adl_graph_finish(graph, &err), &err);
+    return graph;
+}
 
+/* Each window passes on the whole gradient, so that the bias gets 1 from each image. */
+static void check_maxima(bool outputs)
+{
+    enum { SIZE = 12, CHANNELS = 3, IMAGES = 2 };
+    struct adl_error err = {0};
+    struct adl_graph *graph = graph_of_maxima((struct adl_shape){SIZE, SIZE, CHANNELS}, outputs);
     struct adl_tape *tape = adl_tape_create(graph, SIZE, SIZE, IMAGES, ADL_TAPE_BF16, NULL, &err);
     CU_ASSERT_FATAL(tape != NULL);
-    float weights[CHANNELS * CHANNELS] = {0.9f, 0.1f, -0.2f, 0.3f, 1.1f, 0.2f, -0.1f, 0.2f, 0.7f};
+    float weights[CHANNELS * CHANNELS] = {0.9F, 0.1F, -0.2F, 0.3F, 1.1F, 0.2F, -0.1F, 0.2F, 0.7F};
     /* A bias so large that the ReLU stops nothing. */
     float scale[CHANNELS] = {1, 1, 1}, bias[CHANNELS] = {9, 9, 9}, mean[CHANNELS] = {0},
           var[CHANNELS] = {1, 1, 1};
-    float grads[4][CHANNELS * CHANNELS] = {{0}};
+    float grads[3][CHANNELS * CHANNELS] = {{0}};
     float *params[5] = {weights, scale, bias, mean, var};
     float *to[5] = {grads[0], grads[1], grads[2], NULL, NULL};
     struct adl_train_mode mode = {.bn_momentum = 0.1, .frozen_batchnorm = true};
@@ -194,6 +208,12 @@ static void no_maximum_is_lost(void)
         CU_ASSERT_DOUBLE_EQUAL((double)grads[2][c], IMAGES, 1e-5);
     adl_tape_free(tape);
     adl_graph_free(graph);
+}
+
+static void no_maximum_is_lost(void)
+{
+    check_maxima(false);
+    check_maxima(true);
 }
 
 /* Of a step of 16 images of 224x224, as in docs/performance/training.md. */
