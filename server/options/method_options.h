@@ -37,8 +37,8 @@ enum adl_tape_memory adl_method_memory(const struct adl_method_settings *setting
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"},           \
     {"precision", ADL_CHOICE(s, field.precision), .choices = adl_train_precision_names,        \
      .value = "fp32", .metavar = "NAME",                                                       \
-     .help = "of the maps and their gradients between layers: with bf16 a step takes about "   \
-             "half of the memory; weights and sums stay in float32"}
+     .help = "of maps kept for the backward pass; bf16 takes about two thirds of the memory "   \
+             "of a step, and weights and sums stay in float32"}
 /* clang-format on */
 
 /* Room for a command's table followed by a row for each option of each method. */
