@@ -340,6 +340,7 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     for (;;) {
         struct event event = wait_for_signal(life, pause_ms);
         adl_http_enforce_deadlines(life->server->http);
+        adl_batcher_tick(life->server->batcher);
         if (event.signal == SIGHUP)
             reload(life, event.caller);
         else if (event.signal)
@@ -361,6 +362,7 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64
            (adl_clock_ns() < settle_ns && adl_http_unsettled(http, RECENT_MS) > 0)) {
         wait_for_signal(life, DRAIN_POLL_MS); /* SIGHUP has no effect any more */
         adl_http_enforce_deadlines(life->server->http);
+        adl_batcher_tick(life->server->batcher);
         if (adl_clock_ns() > until_ns)
             return false;
     }
@@ -416,6 +418,7 @@ static void leave(struct lifecycle *life, int delay_s)
         adl_notify("STOPPING=1\nSTATUS=leaving\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000");
         poll(NULL, 0, (int)ADL_MIN((until - adl_clock_ns()) / 1000000 + 1, (uint64_t)500));
         adl_http_enforce_deadlines(life->server->http);
+        adl_batcher_tick(life->server->batcher);
     }
 }
 

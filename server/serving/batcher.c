@@ -335,10 +335,18 @@ size_t adl_batcher_depth(struct adl_batcher *b, int model)
     return depth;
 }
 
+void adl_batcher_tick(struct adl_batcher *b)
+{
+    pthread_mutex_lock(&b->lock);
+    pthread_cond_broadcast(&b->worker_wake);
+    pthread_mutex_unlock(&b->lock);
+}
+
 void adl_batcher_abort(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
     b->aborted = true;
+    pthread_cond_broadcast(&b->worker_wake);
     pthread_cond_broadcast(&b->pace);
     pthread_mutex_unlock(&b->lock);
 }

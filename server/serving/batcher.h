@@ -54,6 +54,9 @@ unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
 /* Returns the number of jobs of a model that are queued or in progress. */
 size_t adl_batcher_depth(struct adl_batcher *batcher, int model);
 
+/* Drops jobs that wait for memory and are late by now; to be called every second or so. */
+void adl_batcher_tick(struct adl_batcher *batcher);
+
 /* Finishes jobs that are not being computed with ADL_ERR_BUSY, and refuses new ones from now
  * on. */
 void adl_batcher_abort(struct adl_batcher *batcher);

@@ -11,6 +11,8 @@
 
 #define MAX_WORKERS 16 /* of each lane */
 
+#define ADL_BATCHER_TOO_LATE "the image waited longer than the time limit of a request"
+
 /* Of the memory, the part that large work may use. */
 #define ADL_BATCHER_LARGEST(bytes) ((bytes) - (bytes) / 8)
 

@@ -47,8 +47,7 @@ int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool ab
         return adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
     if (adl_clock_ns() > job->deadline_ns) {
         batcher_count(&b->config.metrics->abandoned_deadline);
-        return adl_fail(err, ADL_ERR_BUSY,
-                        "the image waited longer than the time limit of a request");
+        return adl_fail(err, ADL_ERR_BUSY, ADL_BATCHER_TOO_LATE);
     }
     if (job->abandoned && job->abandoned(job)) {
         batcher_count(&b->config.metrics->abandoned_disconnected);

@@ -147,6 +147,18 @@ static bool batcher_has_memory(const struct adl_batcher *b, const struct adl_job
     return job->wanted_bytes <= limit && b->memory <= limit - job->wanted_bytes;
 }
 
+/* Returns the link of a job that will not be decoded any more, and needs no memory; NULL: there is
+ * none. Called under the lock. */
+static struct adl_job **batcher_find_late(const struct adl_batcher *b, struct queue *queue)
+{
+    const uint64_t now = adl_clock_ns();
+    struct adl_job **link = &queue->head;
+
+    while (*link && !b->aborted && now <= (*link)->deadline_ns)
+        link = &(*link)->next;
+    return *link ? link : NULL;
+}
+
 /* Returns the job that a worker should take next, NULL if it has to wait. Called under the
  * lock. Before that, does the steps of the engine's batch that are left, because the engine
  * waits for them. Of the same sender, finishing goes before decoding: it releases memory and
@@ -166,7 +178,7 @@ static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *w
     ready = adl_batcher_first(b, finish);
     first = adl_batcher_first(b, decode);
     if (first && !batcher_has_memory(b, *first))
-        first = NULL;
+        first = batcher_find_late(b, decode);
     if (!first && !ready)
         return NULL;
     *is_finish = ready && !(first && adl_fair_before(b->fair, &(*first)->place, &(*ready)->place));
@@ -179,6 +191,10 @@ static bool worker_decode(struct worker *worker, struct adl_job *job, bool abort
     struct adl_batcher *b = worker->batcher;
     uint64_t begin = adl_clock_ns();
 
+    /* Without its memory a job was only taken because it is late; see batcher_find_late(). */
+    if (job->err.kind == ADL_ERR_NONE && job->reserved < job->wanted_bytes)
+        adl_fail(&job->err, ADL_ERR_BUSY, "%s",
+                 aborted ? "the server is stopping" : ADL_BATCHER_TOO_LATE);
     if (job->err.kind == ADL_ERR_NONE && adl_batcher_wanted(b, job, aborted, &job->err) == 0)
         batcher_decode(b, job);
     if (job->err.kind)
@@ -210,7 +226,7 @@ void *adl_batcher_work(void *argument)
         if (!job)
             break;
         adl_fair_begin(b->fair, &job->place);
-        if (!is_finish)
+        if (!is_finish && batcher_has_memory(b, job))
             adl_batcher_reserve(b, job, job->wanted_bytes);
         aborted = b->aborted;
         worker->since_ns = adl_clock_ns();

@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -315,6 +316,45 @@ static void memory_is_reserved(void)
     adl_free(bytes);
 }
 
+/* A job that waits for memory ends at its deadline, and at once when the server stops, even if the
+ * memory never comes. */
+static void waiting_for_memory_ends(void)
+{
+    struct adl_job holder, waiting[2];
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher(4))
+        return;
+    holder = job_of(bytes, length);
+    holder.answer.bytes = 50 * ADL_MIB;
+    TEST_OK(adl_batcher_submit(batcher, &holder, 1, &err), &err);
+    wait_for(1);
+    for (size_t i = 0; i < 2; i++) {
+        waiting[i] = job_of(bytes, length);
+        waiting[i].answer.bytes = 20 * ADL_MIB;
+    }
+    waiting[0].deadline_ns = adl_clock_ns() + 100000000;
+    TEST_OK(adl_batcher_submit(batcher, waiting, 2, &err), &err);
+    for (int i = 0; i < 500 && finished < 2; i++) {
+        poll(NULL, 0, 10);
+        adl_batcher_tick(batcher);
+    }
+    CU_ASSERT_EQUAL(finished, 2);
+    adl_batcher_abort(batcher);
+    wait_for(3);
+    for (size_t i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(waiting[i].err.kind, ADL_ERR_BUSY);
+        adl_job_release(&waiting[i]);
+    }
+    adl_batcher_give_back(batcher, adl_batcher_keep(batcher, &holder, SIZE_MAX));
+    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
+    adl_job_release(&holder);
+    close_batcher();
+    adl_free(bytes);
+}
+
 /* Each allocation for an image fails in turn: the job reports it, nothing leaks, and the
  * next job succeeds. */
 static void survives_lack_of_memory(void)
@@ -398,6 +438,7 @@ TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_o
            {"drops what nobody waits for", drops_what_nobody_waits_for},
            {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
            {"memory is reserved", memory_is_reserved},
+           {"waiting for memory ends", waiting_for_memory_ends},
            {"survives lack of memory", survives_lack_of_memory},
            {"checks names of models", checks_names_of_models},
            {"old versions live as long as they are held",
