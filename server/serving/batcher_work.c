@@ -128,6 +128,7 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     pthread_mutex_lock(&b->lock);
     worker_charge(worker, &place);
     adl_fair_leave(b->fair, &place);
+    worker->since_ns = 0;
     b->unfinished--;
     if (b->paced > 0)
         pthread_cond_broadcast(&b->pace);
@@ -242,7 +243,6 @@ void *adl_batcher_work(void *argument)
         pthread_mutex_lock(&b->lock);
         b->stage_ms[STAGE_FINISH] =
             0.9 * b->stage_ms[STAGE_FINISH] + 0.1 * adl_clock_ms(begin, adl_clock_ns());
-        worker->since_ns = 0;
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
