@@ -105,7 +105,9 @@ const tool = {
         if (!shown || event.button !== 0) {
             return false;
         }
-        const hit = geometry.boxAt(boxes(), selected, start.x, start.y, reachOf(event));
+        /* With Shift a new box begins anywhere, also inside of another one. */
+        const hit = event.shiftKey ? null
+            : geometry.boxAt(boxes(), selected, start.x, start.y, reachOf(event));
         const outside = start.x < 0 || start.y < 0 || start.x > shown.width || start.y > shown.height;
         if (!hit && outside) {
             selectBox(-1);

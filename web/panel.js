@@ -221,8 +221,8 @@ export function startPanel() {
     });
     $('retry').addEventListener('click', () => retry(() => true, currentPicture()));
     /* The page itself changes at once, so that the focus can go there. */
-    subscribe(['picture', 'pictures'], show);
-    subscribe(['model', 'models', 'class', 'map', 'beside', 'threshold', 'boxes', 'answers',
+    subscribe(['picture'], show);
+    subscribe(['pictures', 'model', 'models', 'class', 'map', 'beside', 'threshold', 'boxes', 'answers',
         'language'], showSoon);
     show();
 }

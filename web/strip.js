@@ -347,14 +347,14 @@ export function startStrip() {
     };
     $('strip-scroll').addEventListener('scroll', soon, { passive: true });
     new ResizeObserver(soon).observe($('strip-scroll'));
-    subscribe(['picture', 'pictures'], () => {
+    subscribe(['picture'], () => {
         show();
         showCurrent();
         if ($('strip').contains(document.activeElement)) {
             focusCurrent();
         }
     });
-    subscribe(['answers', 'model', 'map', 'language', 'drawn', 'filter', 'paused', 'reading'], soon);
+    subscribe(['pictures', 'answers', 'model', 'map', 'language', 'drawn', 'filter', 'paused', 'reading'], soon);
     show();
 }
 

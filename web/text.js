@@ -262,7 +262,7 @@ export const english = {
     'send.done': { one: '{count} picture sent', other: '{count} pictures sent' },
 
     'key.correct': 'correct the boxes, or stop',
-    'key.new': 'a new box in the middle',
+    'key.new': 'a new box in the middle; a drag with ⇧ draws one also inside of another',
     'key.cycle': 'the box before or after',
     'key.move': 'move the selected box; with ⇧ its lower right corner; with Ctrl ten times as far',
     'key.delete': 'delete the selected box',

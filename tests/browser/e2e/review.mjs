@@ -185,7 +185,7 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     assert.deepEqual(readdirSync(join(kept, 'set/images')).sort(), [...names].sort());
     await shot(page, 'review');
     await accessible(page, 'while boxes are corrected');
-    await page.check();
+    await page.done();
 });
 
 it('a finger draws and resizes, two fingers zoom', async () => {
@@ -225,5 +225,5 @@ it('a finger draws and resizes, two fingers zoom', async () => {
     assert.deepEqual(await listed(page), drawn);
     await shot(page, 'review-phone');
     await accessible(page, 'on a phone');
-    await page.check();
+    await page.done();
 });
