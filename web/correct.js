@@ -27,6 +27,8 @@ const LEAST_DRAG = 4;
 let selected = -1;
 /** CSS pixels of the stage for a pixel of the picture. */
 let scale = 1;
+/** The picture that was painted last. @type {Picture | null} */
+let onStage = null;
 /** Counts drags, so that the steps of one are joined. */
 let drags = 0;
 
@@ -230,6 +232,14 @@ function paintBox(context, { left, top, scale: size }, unit, box, chosen) {
 /** @type {import('./stage.js').Layer} */
 function paintLayer(context, place, unit, shown) {
     scale = place.scale / unit;
+    if (shown !== onStage) {
+        /* What was decoded just now can be corrected from now on. */
+        onStage = shown;
+        queueMicrotask(() => {
+            showCorrect();
+            touch('selected');
+        });
+    }
     if (!state.correct || shown !== currentPicture()) {
         return;
     }
@@ -411,7 +421,7 @@ function startKeys() {
         { keys: ['Delete', 'Backspace', 'd'], shown: 'Delete', text: 'key.delete', act: on(deleteBox) },
         { keys: ['c'], text: 'key.label', act: on(() => {
             $('box-label').focus();
-            return selectedBox() !== null;
+            return true;
         }) },
         { keys: digits, text: '', act: ({ key }) => {
             const shown = picture();

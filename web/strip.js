@@ -243,7 +243,6 @@ function showCurrent() {
 /** @param {Entry[]} entries */
 function showBar(entries) {
     const count = entries.length;
-    $('strip-bar').hidden = count < 2;
     const answered = store.pictures.filter((picture) =>
         ['done', 'error'].includes(answerOf(picture, panes()[0])?.status ?? '')).length;
     const busy = answered < count;
@@ -347,14 +346,15 @@ export function startStrip() {
     };
     $('strip-scroll').addEventListener('scroll', soon, { passive: true });
     new ResizeObserver(soon).observe($('strip-scroll'));
-    subscribe(['picture'], () => {
+    /* The order decides at once which picture comes next. */
+    subscribe(['picture', 'filter'], () => {
         show();
         showCurrent();
         if ($('strip').contains(document.activeElement)) {
             focusCurrent();
         }
     });
-    subscribe(['pictures', 'answers', 'model', 'map', 'language', 'drawn', 'filter', 'paused', 'reading'], soon);
+    subscribe(['pictures', 'answers', 'model', 'map', 'language', 'drawn', 'paused', 'reading'], soon);
     show();
 }
 
