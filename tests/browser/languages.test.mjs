@@ -30,6 +30,8 @@ for (const name of tables) {
     test(`${name} has every text, and no other`, () => {
         assert.deepEqual(Object.keys(table).filter((key) => !(key in english)), []);
         assert.deepEqual(Object.keys(english).filter((key) => !(key in table)), []);
+        const keys = [...readFileSync(new URL(name, web), 'utf8').matchAll(/^ {4}"([^"]+)":/gm)];
+        assert.equal(keys.length, Object.keys(table).length, 'a key is there twice');
     });
 
     test(`${name} has the same values in its texts`, () => {
