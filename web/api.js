@@ -8,15 +8,17 @@ import { t } from './text.js';
 export class Problem extends Error {
     /**
      * @param {{title: string, detail?: string, status?: number, requestId?: string,
-     *     retryAfter?: number}} what
+     *     retryAfter?: number, unanswered?: boolean}} what
      */
-    constructor({ title, detail = '', status = 0, requestId = '', retryAfter = 0 }) {
+    constructor({ title, detail = '', status = 0, requestId = '', retryAfter = 0,
+        unanswered = false }) {
         super(detail ? `${title}: ${detail}` : title);
         this.title = title;
         this.detail = detail;
         this.status = status;
         this.requestId = requestId;
         this.retryAfter = retryAfter;
+        this.unanswered = unanswered; /* the server was not there, or went away */
     }
 }
 
@@ -50,6 +52,7 @@ async function fetchChecked(path, options) {
         throw new Problem({
             title: t('problem.away'),
             detail: t('problem.away.detail'),
+            unanswered: true,
         });
     }
     if (!response.ok) {
@@ -75,6 +78,7 @@ async function request(path, options) {
         throw new Problem({
             title: t('problem.unreadable'),
             detail: t('problem.unreadable.detail'),
+            unanswered: true,
         });
     }
 }
@@ -170,17 +174,26 @@ export function putAnnotation(name, body, type, { token, signal }) {
     });
 }
 
+const HEALTH_MS = 900; /* health is answered at once, however busy the server is */
+
 /**
  * 'loading' is 503, also while the server drains, 'away' no answer.
  * @returns {Promise<'ready' | 'loading' | 'away'>}
  */
 export async function health() {
     try {
-        const response = await fetch('health', { cache: 'no-store' });
+        const response = await fetch('health', { cache: 'no-store',
+            signal: AbortSignal.timeout(HEALTH_MS) });
         return response.ok ? 'ready' : response.status === 503 ? 'loading' : 'away';
     } catch {
         return 'away';
     }
+}
+
+/** The server's own account of itself: queue, stages, whether it shows training.
+ * @param {string} token @returns {Promise<any>} */
+export function serverStatus(token) {
+    return request('status', { headers: authorization(token) });
 }
 
 /** @param {string} text */

@@ -3,6 +3,7 @@
 
 import { startActions } from './actions.js';
 import { queryOf, stateOf } from './address.js';
+import { startCard } from './card.js';
 import { startCompare } from './compare.js';
 import { startControls } from './controls.js';
 import { startCorrect } from './correct.js';
@@ -50,6 +51,7 @@ async function start() {
     startStrip();
     startSearch();
     startCompare();
+    startCard();
     startKeys();
     startCorrect();
     startDrawn();

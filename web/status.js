@@ -7,7 +7,21 @@ import { change, ownMapChanges, state, subscribe, touch } from './state.js';
 import { modelNamed, store } from './store.js';
 import { t } from './text.js';
 
-const DELAY_MS = { ready: 20000, loading: 1500, away: 3000 };
+/* With what api.health() waits, a server that goes away is noticed within two seconds. */
+const DELAY_MS = 1000;
+const HIDDEN_DELAY_MS = 10000; /* while nobody looks */
+/* How often what was not answered is asked again after one absence: what ends the connection may be the
+ * request itself. */
+const MOST_RETRIES = 3;
+
+let retries = 0;
+
+/** Whether a request found nobody to answer it. */
+function anyUnanswered() {
+    return store.pictures.some((picture) => [...picture.answers.values()].some((answer) =>
+        [answer, ...answer.extra.values()].some((entry) =>
+            entry.status === 'error' && entry.problem?.status === 0 && entry.problem.unanswered)));
+}
 
 async function watchHealth() {
     const health = await api.health();
@@ -15,12 +29,14 @@ async function watchHealth() {
     if (health !== before) {
         store.health = health;
         touch('health');
-        if (health === 'ready') {
-            await loadModels();
-            retry((problem) => problem.status === 0 && before === 'away');
-        }
+        if (before !== 'ready') retries = 0;
+        if (health === 'ready') await loadModels();
     }
-    setTimeout(watchHealth, DELAY_MS[health]);
+    if (health === 'ready' && retries < MOST_RETRIES && anyUnanswered()) {
+        retries++;
+        retry((problem) => problem.status === 0 && problem.unanswered);
+    }
+    setTimeout(watchHealth, document.hidden ? HIDDEN_DELAY_MS : DELAY_MS);
 }
 
 async function loadModels() {
