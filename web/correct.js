@@ -74,11 +74,11 @@ const describe = (box, index) => t('correct.box', {
     number: index + 1, label: readable(box.label), x0: box.x0, y0: box.y0, x1: box.x1, y1: box.y1,
 });
 
-/** Replaces the boxes of the current picture. @param {LabelledBox[]} next @param {string} [join] */
-function setBoxes(next, join = '') {
+/** Replaces the boxes of the current picture. @param {LabelledBox[]} changed @param {string} [join] */
+function setBoxes(changed, join = '') {
     const shown = picture();
     if (shown) {
-        review.setBoxes(shown.picture, next, 'corrected', join);
+        review.setBoxes(shown.picture, changed, 'corrected', join);
     }
 }
 
