@@ -107,6 +107,14 @@ function load(from, path,    file, line, head, body, statement, found, number, n
     numbers[path] = number = ++count
     file = root "/" path
     while ((found = (getline line < file)) > 0) {
+        # Comments that begin a line are left out; most of them are types.
+        if (line ~ /^[ \t]*\/\*/) {
+            while (line !~ /\*\// && (getline line < file) > 0)
+                ;
+            sub(/^([^*]|\*+[^*\/])*\*+\//, "", line)
+            if (line ~ /^[ \t]*$/)
+                continue
+        }
         if (line ~ /^(import[ \t]*[*{'"]|import[ \t]+[A-Za-z_$]|export[ \t]*[*{])/) {
             statement = line
             while (statement !~ /;[ \t]*$/ && (getline line < file) > 0)
