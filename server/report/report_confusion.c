@@ -148,9 +148,11 @@ static int most_first(const void *a, const void *b)
 static void put_pairs(struct adl_str *page, const struct matrix *m,
                       const struct adl_confusion_cell **pairs, size_t count)
 {
-    adl_str_puts(page, "<div class=\"scroll\"><table><thead><tr><th>class</th><th>taken for</th>"
-                       "<th class=\"num\">images</th><th class=\"num\">of</th></tr></thead>"
-                       "<tbody>\n");
+    adl_str_puts(
+        page,
+        "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>class</th><th>taken for</th>"
+        "<th class=\"num\">images</th><th class=\"num\">of</th></tr></thead>"
+        "<tbody>\n");
     for (size_t i = 0; i < count; i++) {
         adl_str_puts(page, "<tr><td>");
         put_name(page, m, pairs[i]->truth, 200);

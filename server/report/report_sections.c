@@ -250,7 +250,7 @@ static void put_table(struct adl_str *page, const struct row *rows, size_t count
                       const struct adl_evaluate_report *evaluation, const json_t *labels)
 {
     adl_str_printf(page,
-                   "<div class=\"scroll\"><table><thead><tr><th>class</th>"
+                   "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>class</th>"
                    "<th class=\"num\">images</th>%s<th>%s %%</th></tr></thead><tbody>\n",
                    evaluation->localized ? "<th>localized %</th>"
                    : evaluation->masked  ? "<th>IoU %</th>"
