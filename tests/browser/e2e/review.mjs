@@ -34,8 +34,11 @@ if (!why) {
 const it = (name, run) => test(name, { skip: why || false, timeout: 240000 }, run);
 
 /** The boxes that the list shows: label and size. */
-const listed = (page) => page.$$eval('#drawn li', (rows) => rows.map((row) =>
-    `${row.querySelector('.drawn-label').textContent} ${row.querySelector('.drawn-size').textContent}`));
+async function listed(page) {
+    await settle(page);
+    return page.$$eval('#drawn li', (rows) => rows.map((row) =>
+        `${row.querySelector('.drawn-label').textContent} ${row.querySelector('.drawn-size').textContent}`));
+}
 
 /** Where a pixel of the picture is in the window. */
 async function placed(page, x, y) {
