@@ -56,8 +56,10 @@ static int tail_choose(struct tail *t, struct adl_error *err)
     for (int i = t->steps - 1; i >= 0; i--) {
         const struct plan_step *step = &t->plan->steps[i];
         int output = step->output, root = t->plan->values[output].slice_of;
-        if (step->kind == PLAN_DEAD || !t->differs[output] ||
-            !(t->needed[output] || (root >= 0 && t->needed[root])))
+        bool needed = t->needed[output];
+        for (int whole = root; whole >= 0; whole = t->plan->values[whole].slice_of)
+            needed |= t->needed[whole];
+        if (step->kind == PLAN_DEAD || !t->differs[output] || !needed)
             continue;
         if (root >= 0 && !t->differs[root])
             return adl_fail(err, ADL_ERR_INTERNAL, "a second end begins inside of a joined map");
