@@ -11,13 +11,13 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/later.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
 #include "server/serving/log.h"
 
 /* The work for one request. */
 struct change {
-    struct adl_errand errand; /* first, so that a pointer to it is one to the change */
     struct adl_exchange *exchange;
     bool picture; /* the body is a picture, not boxes */
     char name[ADL_LIMIT_ANNOTATION_NAME_BYTES + 1];
@@ -59,7 +59,7 @@ static struct change *begin(struct adl_exchange *exchange, const char *name)
                            ADL_LIMIT_ANNOTATION_NAME_BYTES);
         return NULL;
     }
-    if (adl_errands_full(exchange->server->errands)) {
+    if (adl_errands_full(exchange->server->writer)) {
         adl_answer_problem(exchange, ADL_PROBLEM_QUEUE_FULL, 1,
                            "too many annotations wait to be written; try again shortly");
         return NULL;
@@ -155,11 +155,11 @@ static void answer_failure(struct change *c, enum adl_problem problem, const str
                        err->message);
 }
 
-static void put_now(struct adl_errand *errand)
+static void put_now(struct adl_exchange *exchange)
 {
-    struct change *c = (struct change *)errand;
-    struct adl_annotations *store = c->exchange->server->annotations;
-    struct adl_http_request *http = c->exchange->http;
+    struct change *c = exchange->work;
+    struct adl_annotations *store = exchange->server->annotations;
+    const struct adl_http_request *http = exchange->http;
     struct adl_error err = {0};
     json_t *record = NULL;
     enum adl_problem problem;
@@ -171,48 +171,29 @@ static void put_now(struct adl_errand *errand)
         problem = adl_annotations_put_boxes(store, c->name, http->body ? http->body : "",
                                             http->body_length, &record, &err);
     if (problem == ADL_PROBLEM_NONE)
-        adl_answer_json(c->exchange, record);
+        adl_answer_json(exchange, record);
     else
         answer_failure(c, problem, &err);
-    adl_http_resume(http);
 }
 
-static void delete_now(struct adl_errand *errand)
-{
-    struct change *c = (struct change *)errand;
-    struct adl_http_request *http = c->exchange->http;
-    struct adl_error err = {0};
-    enum adl_problem problem =
-        adl_annotations_remove(c->exchange->server->annotations, c->name, &err);
-
-    if (problem == ADL_PROBLEM_NONE)
-        adl_http_reply(http, 204, NULL, (struct adl_http_body){0});
-    else
-        answer_failure(c, problem, &err);
-    adl_http_resume(http);
-}
-
-/* Suspends the request and hands it over. Only if that fails does this thread use it afterwards. */
-static void give(struct adl_exchange *exchange, void (*run)(struct adl_errand *))
+static void delete_now(struct adl_exchange *exchange)
 {
     struct change *c = exchange->work;
-    struct adl_http_request *http = exchange->http;
+    struct adl_error err = {0};
+    enum adl_problem problem = adl_annotations_remove(exchange->server->annotations, c->name, &err);
 
-    c->errand.run = run;
-    adl_http_suspend(http);
-    if (adl_errands_give(exchange->server->errands, &c->errand))
-        return;
-    adl_answer_problem(exchange, ADL_PROBLEM_QUEUE_FULL, 1,
-                       "too many annotations wait to be written; try again shortly");
-    adl_http_resume(http);
+    if (problem == ADL_PROBLEM_NONE)
+        adl_http_reply(exchange->http, 204, NULL, (struct adl_http_body){0});
+    else
+        answer_failure(c, problem, &err);
 }
 
 void adl_api_annotation_put(struct adl_exchange *exchange)
 {
-    give(exchange, put_now);
+    adl_later_submit(exchange->server->writer, exchange, put_now);
 }
 
 void adl_api_annotation_delete(struct adl_exchange *exchange)
 {
-    give(exchange, delete_now);
+    adl_later_submit(exchange->server->writer, exchange, delete_now);
 }

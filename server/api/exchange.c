@@ -244,7 +244,7 @@ static void on_complete(struct adl_http_request *http)
     else if (exchange->method == ADL_METHOD_DELETE)
         route->delete (exchange);
     else if (route->later)
-        adl_later_submit(exchange->server->later, exchange, route->later);
+        adl_later_submit(exchange->server->reader, exchange, route->later);
     else
         route->post(exchange);
 }

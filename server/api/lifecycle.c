@@ -52,7 +52,6 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
-#include "server/api/later.h"
 #include "server/api/server.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
@@ -393,8 +392,8 @@ static void drain(struct lifecycle *life, int drain_s)
      * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
-    adl_later_drain(server->later);
-    adl_errands_finish(server->errands);
+    adl_errands_finish(server->reader);
+    adl_errands_finish(server->writer);
     adl_http_stop_accepting(server->http, true);
     /* Let the I/O threads write these answers, and those to the last connections that were
      * accepted, before they are stopped. */

@@ -16,7 +16,6 @@
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
 
-struct adl_later;
 struct adl_runs;
 
 /* Immutable after the start, except for `draining`; the parts have their own locks. */
@@ -39,13 +38,13 @@ struct adl_server {
     uint64_t hash_seed; /* random: no client can choose names whose hashes are equal */
 
     const struct adl_runs *runs; /* training runs to be watched; NULL: none */
-    struct adl_later *later;     /* answers what has to read files of runs; NULL without runs */
+    struct adl_errands *reader;  /* the thread that reads their files; NULL without runs */
 
     struct adl_registry *registry;
     struct adl_batcher *batcher;
     /* What --annotations writes; NULL without it, and then its paths do not exist. */
     struct adl_annotations *annotations;
-    struct adl_errands *errands;
+    struct adl_errands *writer; /* the thread that writes it */
     struct adl_auth *auth;
     struct adl_metrics metrics;
     struct adl_http *http;
@@ -70,6 +69,8 @@ struct adl_exchange {
     size_t images;            /* for the log */
     void *work;               /* data of the handler, freed by `release` */
     void (*release)(void *work);
+    struct adl_errand errand; /* for later.c only, as the next one */
+    void (*answer_later)(struct adl_exchange *exchange);
 };
 
 /* --- answers; all set Cache-Control: no-store -------------------------------- */

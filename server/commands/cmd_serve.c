@@ -15,7 +15,6 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "io/file.h"
-#include "server/api/later.h"
 #include "server/api/lifecycle.h"
 #include "server/api/server.h"
 #include "server/commands/command.h"
@@ -64,8 +63,6 @@ struct settings {
 };
 
 #define IO_THREADS 2
-/* Requests that wait for files of training runs, at most: a page has four. */
-#define WAITING_FOR_FILES 64
 
 /* --- models -------------------------------------------------------------------- */
 
@@ -246,7 +243,7 @@ static void fill_server(struct adl_server *server, const struct settings *s)
         server->hash_seed = 0;
 }
 
-/* Opens the directory of --annotations, which the thread for errands writes. */
+/* Opens the directory of --annotations, which a thread of its own writes. */
 static int open_annotations(struct adl_server *server, const struct settings *s,
                             struct adl_error *err)
 {
@@ -257,8 +254,8 @@ static int open_annotations(struct adl_server *server, const struct settings *s,
         adl_service_explain(s->annotations, err);
         return -1;
     }
-    server->errands = adl_errands_start(err);
-    return server->errands ? 0 : -1;
+    server->writer = adl_errands_start(err);
+    return server->writer ? 0 : -1;
 }
 
 static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
@@ -308,8 +305,8 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     if (!server->batcher || open_annotations(server, s, err) < 0)
         goto out;
     if (runs) {
-        server->later = adl_later_create(WAITING_FOR_FILES, err);
-        if (!server->later)
+        server->reader = adl_errands_start(err);
+        if (!server->reader)
             goto out;
     }
     server->http = adl_http_start(&http, err);
@@ -329,9 +326,9 @@ out:
     for (size_t i = 0; i < sockets.count; i++)
         close(sockets.fds[i]);
     adl_batcher_free(server->batcher);
-    adl_later_free(server->later);
+    adl_errands_free(server->reader);
     adl_runs_free(runs);
-    adl_errands_free(server->errands);
+    adl_errands_free(server->writer);
     adl_annotations_free(server->annotations);
     adl_proxies_free(proxies);
     return result;
