@@ -363,6 +363,7 @@ it('two models of one picture side by side, and their difference', async () => {
     assert.equal(await page.locator('#pane-beside').isHidden(), true);
     assert.ok(await colours(page, 'canvas') > 50);
     await shot(page, 'difference');
+    await inAddress(page, 'difference=yes');
     await page.reload();
     await page.waitForSelector('#compare-panel:not([hidden])');
     assert.equal(await page.isChecked('#difference'), true);

@@ -147,6 +147,8 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     await page.keyboard.press('a');
     await page.waitForFunction(() => document.querySelector('[aria-current] .thumb').title ===
         'starfish.jpg');
+    /* What the model has not yet answered cannot be accepted. */
+    await page.waitForFunction(() => !document.getElementById('correct-accept').disabled);
     await page.keyboard.press('a');
     await page.waitForFunction(() => document.querySelector('[aria-current] .thumb').title ===
         'yin_yang.jpg');
