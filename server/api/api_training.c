@@ -214,6 +214,15 @@ void adl_api_training_lines(struct adl_exchange *exchange)
     const char *name = file && !strcmp(file, "steps") ? ADL_RUN_STEPS : ADL_RUN_METRICS;
     char *bytes = adl_runs_read(exchange->server->runs, run, name, (uint64_t)from, LINES_BYTES,
                                 &length, &known, &err);
+    if (!bytes && err.kind == ADL_ERR_NOT_FOUND &&
+        adl_runs_look(exchange->server->runs, run, ADL_RUN_RECORD, NULL)) {
+        /* A run has no lines before its first epoch is over. */
+        known = (struct adl_runs_file){0};
+        err = (struct adl_error){0};
+        bytes = adl_calloc(1, 1);
+        if (!bytes)
+            adl_fail_nomem(&err, "the lines of a run");
+    }
     if (!bytes) {
         answer_error(exchange, &err);
         return;

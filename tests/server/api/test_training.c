@@ -102,6 +102,12 @@ static void lines_come_as_they_are_finished(void)
     json = get(target, 200);
     CU_ASSERT(json_is_true(json_object_get(json, "anew")) && whole(json, "next") == 0);
     json_decref(json);
+
+    /* A run has none before its first epoch is over. */
+    json = get("/training/lines?run=first&file=steps", 200);
+    CU_ASSERT(json_is_array(json_object_get(json, "lines")) && whole(json, "next") == 0);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "lines")), 0);
+    json_decref(json);
     close_server();
 }
 
@@ -123,7 +129,7 @@ static void what_is_asked_wrongly_is_refused(void)
         {"/training/lines?run=first&from=1e3", 400},
         {"/training/lines?run=first&from=99999999999999999999", 400},
         {"/training/lines?run=first&file=run.json", 400},
-        {"/training/lines?run=first&file=steps", 404},
+        {"/training/lines?run=first&file=steps", 200},
         {"/training/pictures?run=first", 200},
         {"/training/pictures?run=first&epoch=7", 200},
         {"/training/pictures?run=first&epoch=8", 404},
