@@ -2,9 +2,9 @@
 # Checks the scripts and pages below web/ with one of these tools, from BUILD/node-web (`.ci/deps web`
 # installs them there):
 #
-#     tests/web/run.sh tsc             types, strictly, from the comments in the scripts
-#     tests/web/run.sh eslint          rules for the scripts
-#     tests/web/run.sh html-validate   the pages
+#     tests/web/check.sh tsc             types, strictly, from the comments in the scripts
+#     tests/web/check.sh eslint          rules for the scripts
+#     tests/web/check.sh html-validate   the pages
 #
 # Exits 77 if the tool is not there.
 set -u
