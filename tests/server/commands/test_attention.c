@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/command_run.h"
+#include "support/program.h"
 
 static double number(const json_t *object, const char *name)
 {
@@ -44,6 +45,8 @@ static void the_page_shows_what_the_command_prints(void)
         test_skip("the model that ships is not here");
         return;
     }
+    if (!program_exists())
+        return;
     struct command_result result =
         RUN("attention", "--model", "models/default.safetensors", "web/examples/starfish.jpg");
     json_t *shown = json_load_file("web/about/starfish.json", 0, NULL);
