@@ -70,7 +70,7 @@ static void idle_connections_give_way(void)
 static void one_address_has_a_limit(void)
 {
     static const char *const options[] = {"--max-connections-per-address", "3", NULL};
-    int fds[5];
+    int fds[5], status = 0;
     size_t half;
 
     if (!test_service_open(&service, 64, 48, options))
@@ -86,12 +86,19 @@ static void one_address_has_a_limit(void)
     }
     fds[3] = test_connect(&service.server);
     CU_ASSERT(test_closed(fds[3]));
-    /* An idle one gives way. */
+    /* An idle one gives way. It is idle a moment after its answer has arrived. */
     test_send(fds[0], (const char *)service.jpeg + half, service.jpeg_length - half);
     CU_ASSERT_EQUAL(test_next_status(fds[0]), 200);
-    fds[4] = test_connect(&service.server);
-    test_send_text(fds[4], "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    CU_ASSERT_EQUAL(test_next_status(fds[4]), 200);
+    for (int i = 0; i < 100 && status != 200; i++) {
+        fds[4] = test_connect(&service.server);
+        test_send_text(fds[4], "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        status = test_next_status(fds[4]);
+        if (status != 200) {
+            close(fds[4]);
+            poll(NULL, 0, 50);
+        }
+    }
+    CU_ASSERT_EQUAL(status, 200);
     CU_ASSERT(test_closed(fds[0]));
     close_all(fds, 5);
     test_service_close(&service);
