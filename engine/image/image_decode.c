@@ -188,7 +188,7 @@ static int image_row(struct adl_row_target *target, int y, struct adl_error *err
 struct sizes_target {
     struct adl_row_target target; /* first */
     const struct adl_pause *pause;
-    size_t pixels; /* since the last pause */
+    size_t pixels;                 /* since the last pause */
     const struct adl_image *sizes; /* their sides alone */
     int count;
     struct adl_row_resizer **resizers; /* [count] */

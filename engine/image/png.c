@@ -409,8 +409,9 @@ static int encode_png(const uint8_t *pixels, int width, int height, enum spng_co
     if (!ctx)
         return adl_fail_nomem(err, "a PNG image");
     code = spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
-    code = code ? code : spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL,
-                                         channels == 3 ? LEVEL_RGB : LEVEL_GREY);
+    code = code ? code
+                : spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL,
+                                  channels == 3 ? LEVEL_RGB : LEVEL_GREY);
     code = code ? code : spng_set_ihdr(ctx, &ihdr);
     code = code ? code : encode_rows(ctx, pixels, (size_t)width * channels, pause, err);
     void *encoded = code ? NULL : spng_get_png_buffer(ctx, length, &code);

@@ -17,8 +17,8 @@
 
 #include "models/model.h"
 
-/* Returns the description as a JSON object, without the "activations" and the nodes of a network from
- * ONNX, which are of no use to people; the caller owns it. NULL when out of memory. */
+/* Returns the description as a JSON object, without the "activations" and the nodes of a network
+ * from ONNX, which are of no use to people; the caller owns it. NULL when out of memory. */
 json_t *adl_model_to_json(const struct adl_model *model) ADL_MUST_CHECK;
 
 /* Returns the description as compact text, which the caller frees with adl_free(). Fails with

@@ -393,10 +393,11 @@ const struct adl_command adl_command_convert = {
     .summary = "Convert PyTorch or safetensors weights to a model file or ONNX",
     .usage = "[options] IN OUT",
     .description =
-        "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed), safetensors, or, if "
-        "its name ends in .onnx, a CNN classifier that PyTorch, tf2onnx or Keras exported (operator "
-        "sets 9 to 21): its network is stored in OUT, and its last map and its classifier are found "
-        "by structure. OUT is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
+        "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed), safetensors, or, "
+        "if its name ends in .onnx, a CNN classifier that PyTorch, tf2onnx or Keras exported "
+        "(operator sets 9 to 21): its network is stored in OUT, and its last map and its "
+        "classifier are found by structure. OUT is safetensors with the names and layouts of the "
+        "PyTorch state_dict, or ONNX if its name "
         "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
         "logits, features and maps (the activation map of every class); of an int8 model it has "
         "QuantizeLinear and DequantizeLinear nodes. What all names "

@@ -101,9 +101,10 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     if (!s.num_classes)
         s.num_classes = (int)run->train->class_count;
     if (s.arch < 0 && from && from->arch.stored)
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "--init: a network that came from ONNX cannot be trained yet; choose one of "
-                        "this program's with --arch");
+        return adl_fail(
+            err, ADL_ERR_UNSUPPORTED,
+            "--init: a network that came from ONNX cannot be trained yet; choose one of "
+            "this program's with --arch");
     /* The default is the smallest network, which trains in minutes. */
     if (s.arch < 0)
         s.arch = index_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);

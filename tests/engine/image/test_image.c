@@ -435,7 +435,8 @@ static void encoders(void)
 
     for (int i = 0; i < IMAGE_PIXELS; i++)
         want[3 * i] = want[3 * i + 1] = want[3 * i + 2] = grey[i] = sample()[3 * i];
-    TEST_OK(adl_image_encode_grey_png(grey, IMAGE_WIDTH, IMAGE_HEIGHT, NULL, &data, &length, &err), &err);
+    TEST_OK(adl_image_encode_grey_png(grey, IMAGE_WIDTH, IMAGE_HEIGHT, NULL, &data, &length, &err),
+            &err);
     CU_ASSERT_EQUAL(((uint8_t *)data)[25], 0); /* colour type in the header */
     TEST_OK(adl_image_decode(data, length, NULL, &back, NULL, &err), &err);
     compare("grey png", &back, want, 0);

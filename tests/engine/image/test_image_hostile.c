@@ -286,9 +286,10 @@ static int encode_large(int kind, const struct adl_image *image, struct adl_erro
 {
     void *data;
     size_t length;
-    int result = kind == 0   ? adl_image_encode_jpeg(image, 100, &data, &length, err)
-                 : kind == 1 ? adl_image_encode_png(image, &data, &length, err)
-                             : adl_image_encode_grey_png(image->rgb, 200, 200, NULL, &data, &length, err);
+    int result = kind == 0 ? adl_image_encode_jpeg(image, 100, &data, &length, err)
+                 : kind == 1
+                     ? adl_image_encode_png(image, &data, &length, err)
+                     : adl_image_encode_grey_png(image->rgb, 200, 200, NULL, &data, &length, err);
     CU_ASSERT_EQUAL(result == 0, data != NULL);
     adl_free(data);
     return result;
