@@ -15,6 +15,11 @@ static void set_axes(struct adl_import_value *out, const char *axes)
 
 /* --- Reshape --------------------------------------------------------------------------------- */
 
+static void put_letters(char *axes, const char *letters)
+{
+    memcpy(axes, letters, strlen(letters) + 1);
+}
+
 /* Resolves 0 and -1 in the shape that a Reshape asks for. */
 static bool resolve(const struct adl_import *im, const struct adl_import_value *in, int64_t *dims,
                     int rank)
@@ -63,13 +68,13 @@ static bool vector_axes(const struct adl_import *im, const struct adl_import_val
     if (at < 0)
         return false;
     if (rank == 1)
-        strcpy(axes, im->batch == 1 ? "C" : "");
+        put_letters(axes, im->batch == 1 ? "C" : "");
     else if (rank == 2)
-        strcpy(axes, "NC");
+        put_letters(axes, "NC");
     else if (rank == 4)
-        strcpy(axes, at == 1 ? "NCHW" : at == 3 ? "NHWC" : "");
+        put_letters(axes, at == 1 ? "NCHW" : at == 3 ? "NHWC" : "");
     else
-        strcpy(axes, at == 1 ? "NCP" : at == 2 ? "NPC" : "");
+        put_letters(axes, at == 1 ? "NCP" : at == 2 ? "NPC" : "");
     return *axes != '\0';
 }
 
@@ -82,24 +87,24 @@ static bool map_axes(const struct adl_import *im, const struct adl_import_value 
     bool first = strcmp(in->axes, "NCHW") == 0, last = strcmp(in->axes, "NHWC") == 0;
     bool points = strcmp(in->axes, "NCP") == 0, points_last = strcmp(in->axes, "NPC") == 0;
 
-    if (rank == 5 && first && dims[0] == n && dims[3] == h && dims[4] == w && c % dims[1] == 0 &&
-        dims[1] * dims[2] == c) {
+    if (rank == 5 && first && dims[0] == n && dims[3] == h && dims[4] == w && dims[1] > 0 &&
+        c % dims[1] == 0 && dims[1] * dims[2] == c) {
         *groups = (int)dims[1];
-        strcpy(axes, "NGKHW");
+        put_letters(axes, "NGKHW");
     } else if (rank == 5 && last && dims[0] == n && dims[1] == h && dims[2] == w &&
                dims[3] * dims[4] == c) {
         *groups = (int)dims[3];
-        strcpy(axes, "NHWGK");
+        put_letters(axes, "NHWGK");
     } else if (rank == 2 && (first || points) && dims[0] == n && dims[1] == c * h * w)
-        strcpy(axes, "NF");
+        put_letters(axes, "NF");
     else if (rank == 3 && first && dims_are(dims, rank, 3, (int64_t[]){n, c, h * w}))
-        strcpy(axes, "NCP");
+        put_letters(axes, "NCP");
     else if (rank == 3 && last && dims_are(dims, rank, 3, (int64_t[]){n, h * w, c}))
-        strcpy(axes, "NPC");
+        put_letters(axes, "NPC");
     else if (rank == 4 && points && dims_are(dims, rank, 4, (int64_t[]){n, c, h, w}))
-        strcpy(axes, "NCHW");
+        put_letters(axes, "NCHW");
     else if (rank == 4 && points_last && dims_are(dims, rank, 4, (int64_t[]){n, h, w, c}))
-        strcpy(axes, "NHWC");
+        put_letters(axes, "NHWC");
     else
         return false;
     return true;
@@ -274,7 +279,7 @@ static int joined_before(const struct adl_import *im, const int *ids, int count,
     int best = 0, looked = 0;
     for (int n = im->stored->count - 1; n >= 0 && looked < MOST_LOOKED_AT; n--) {
         const struct adl_stored_node *node = &im->stored->nodes[n];
-        int flat[ADL_LIMIT_ONNX_PORTS], length = node->input_count;
+        int flat[ADL_LIMIT_ONNX_PORTS] = {0}, length = node->input_count;
         if (!adl_stored_is(node, "concat"))
             continue;
         looked++;
@@ -301,7 +306,7 @@ int adl_import_concat(struct adl_import *im, const struct adl_onnx_node_proto *n
 {
     struct adl_import_value *out = adl_import_out(im, node, 0);
     const struct adl_import_value *like = adl_import_map(im, node, 0, NULL, err);
-    int ids[ADL_LIMIT_ONNX_PORTS], count = (int)node->input_count, joined = 0;
+    int ids[ADL_LIMIT_ONNX_PORTS] = {0}, count = (int)node->input_count, joined = 0;
 
     if (!like || !out)
         return err->kind ? -1 : adl_import_refuse(node, err, "it has no output");
@@ -434,7 +439,7 @@ int adl_import_pad(struct adl_import *im, const struct adl_onnx_node_proto *node
             return -1;
         value = t->count == 1 ? adl_onnx_tensor_number(t, 0) : 1;
     }
-    if (count != 2 * rank || (*mode && strcmp(mode, "constant") != 0) || value != 0 ||
+    if (rank == 0 || count != 2 * rank || (*mode && strcmp(mode, "constant") != 0) || value != 0 ||
         (node->input_count > 3 && *node->inputs[3]))
         return adl_import_refuse(node, err, "only constant numbers of zeros can be added");
     adl_import_alias(out, in);

@@ -98,7 +98,7 @@ static int set_input(struct adl_import *im, const struct adl_onnx_port *port,
                                        .readers = value->readers,
                                        .reader = value->reader,
                                        .producer = -1};
-    strcpy(value->axes, last ? "NHWC" : "NCHW");
+    memcpy(value->axes, last ? "NHWC" : "NCHW", sizeof "NCHW");
     return 0;
 }
 

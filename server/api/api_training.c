@@ -189,7 +189,7 @@ static json_t *parse_lines(char *bytes, size_t length)
     bytes[length] = '\0';
     while (lines && *next) {
         json_t *line = adl_json_next_line(&next);
-        if (line && json_is_object(line))
+        if (json_is_object(line))
             json_array_append(lines, line);
         json_decref(line);
     }

@@ -116,7 +116,7 @@ void adl_batcher_do_step(struct adl_batcher *b);
 
 /* --- batcher_work.c --------------------------------------------------------------- */
 
-void *adl_batcher_work(void *worker);
+void *adl_batcher_work(void *argument);
 /* --- batcher_engine.c ------------------------------------------------------------- */
 
 void *adl_batcher_run_engine(void *batcher);
