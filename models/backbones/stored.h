@@ -59,7 +59,7 @@ struct adl_stored *adl_stored_from_json(const json_t *json, struct adl_error *er
 
 /* Appends one node to a graph in which the values of the nodes before it begin with `first`;
  * returns its value, or -1. The graph keeps errors (ADL_ERR_ARG). */
-int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, int node,
+int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, int index,
                       int num_classes, int first);
 /* Appends the whole network, with so many classes, and sets its outputs. */
 void adl_stored_build(struct adl_graph *graph, const struct adl_stored *stored, int num_classes);

@@ -274,7 +274,7 @@ static int fold_transpose(struct adl_import *im, const struct adl_onnx_node_prot
     int count = adl_import_attr_ints(node, "perm", perm, ADL_LIMIT_RANK);
     float *reals;
 
-    if (count != 0 && count != t->rank)
+    if (t->rank > ADL_LIMIT_RANK || (count != 0 && count != t->rank))
         return adl_import_refuse(node, err, "perm does not have the axes of its input");
     if (!adl_onnx_tensor_is_real(t))
         return 0;

@@ -140,17 +140,18 @@ int adl_report_open_image(const struct adl_report_images *p, size_t index, int *
 
 /* The network's result for an image. */
 struct adl_report_prediction {
-    struct adl_localization place; /* of the true class, in pixels of `frame`; owned */
+    struct adl_localization place; /* of the true class, in pixels of `small`; owned */
     float probability;             /* of the true class */
     size_t top;                    /* the most probable class, */
     float top_probability;         /* and its probability */
 };
 
 /* Runs the network on the views of an image and cuts the map of the class into the largest box, in
- * pixels of an image of the size of `frame`. */
+ * pixels of an image of the size of `small`. */
 int adl_report_predict(const struct adl_report_images *p, const struct adl_view_run *run,
-                       int class_id, const struct adl_image *frame,
-                       const struct adl_view_images *inputs, struct adl_report_prediction *found,
+                       int class_id, const struct adl_image *small,
+                       const struct adl_view_images *inputs,
+                       struct adl_report_prediction *prediction,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns the model's weights as a tape takes them, to be freed by adl_free(). The tape writes to
