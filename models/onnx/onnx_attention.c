@@ -3,33 +3,11 @@
  * rows hold the weights of the two input rows or columns that an output row or column lies between.
  */
 
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "models/onnx/onnx_parts.h"
 #include "ops/between.h"
 #include "ops/ops.h"
-
-/* Room for the name of a value inside of an op. */
-enum { NAME_BYTES = 512 };
-
-static const char *inner(const struct adl_onnx_writer *w, const struct adl_node *node,
-                         const char *part, char *text)
-{
-    snprintf(text, NAME_BYTES, "%s.%s", w->names[node->output], part);
-    return text;
-}
-
-/* Writes an operator of one or two inputs (the second may be NULL). */
-static void write_op(struct adl_onnx_writer *w, const char *op, const char *a, const char *b,
-                     const char *output)
-{
-    struct adl_protobuf message = adl_onnx_node(op, output);
-    adl_onnx_take(&message, a);
-    if (b)
-        adl_onnx_take(&message, b);
-    adl_onnx_finish(w, &message, output);
-}
 
 static void write_pair(struct adl_onnx_writer *w, const char *a, const char *b, int axis,
                        const char *output)
@@ -49,34 +27,36 @@ void adl_onnx_write_sumpool(struct adl_onnx_writer *w, const struct adl_node *no
 
 void adl_onnx_write_avgmaxpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    char mean[NAME_BYTES], most[NAME_BYTES];
+    const struct adl_onnx_inner mean = adl_onnx_inner(w, node, "mean");
+    const struct adl_onnx_inner most = adl_onnx_inner(w, node, "max");
     const char *input = w->names[node->inputs[0]];
-    write_op(w, "GlobalAveragePool", input, NULL, inner(w, node, "mean", mean));
-    write_op(w, "GlobalMaxPool", input, NULL, inner(w, node, "max", most));
-    write_pair(w, mean, most, 2, w->names[node->output]);
+    adl_onnx_write_op(w, "GlobalAveragePool", input, NULL, mean.text);
+    adl_onnx_write_op(w, "GlobalMaxPool", input, NULL, most.text);
+    write_pair(w, mean.text, most.text, 2, w->names[node->output]);
 }
 
 void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    char mean[NAME_BYTES], most[NAME_BYTES];
+    const struct adl_onnx_inner mean = adl_onnx_inner(w, node, "mean");
+    const struct adl_onnx_inner most = adl_onnx_inner(w, node, "max");
     const char *input = w->names[node->inputs[0]];
-    adl_onnx_write_reduction(w, "ReduceMax", input, (int[]){1}, 1, inner(w, node, "max", most));
-    adl_onnx_write_reduction(w, "ReduceMean", input, (int[]){1}, 1, inner(w, node, "mean", mean));
-    write_pair(w, most, mean, 1, w->names[node->output]);
+    adl_onnx_write_reduction(w, "ReduceMax", input, (int[]){1}, 1, most.text);
+    adl_onnx_write_reduction(w, "ReduceMean", input, (int[]){1}, 1, mean.text);
+    write_pair(w, most.text, mean.text, 1, w->names[node->output]);
 }
 
 /* x g, or x + x g for x (1 + g); Mul and Add broadcast vectors and maps of one channel. */
 void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_gate_attr *attr = node->attr;
-    char product[NAME_BYTES];
+    const struct adl_onnx_inner product = adl_onnx_inner(w, node, "times");
     const char *x = w->names[node->inputs[0]], *g = w->names[node->inputs[1]];
     if (!attr->plus_one) {
-        write_op(w, "Mul", x, g, w->names[node->output]);
+        adl_onnx_write_op(w, "Mul", x, g, w->names[node->output]);
         return;
     }
-    write_op(w, "Mul", x, g, inner(w, node, "times", product));
-    write_op(w, "Add", product, x, w->names[node->output]);
+    adl_onnx_write_op(w, "Mul", x, g, product.text);
+    adl_onnx_write_op(w, "Add", product.text, x, w->names[node->output]);
 }
 
 /* Adds the matrix that enlarges `from` values to `to`: to x from, or transposed. */
@@ -99,12 +79,14 @@ static bool add_enlarging(struct adl_onnx_writer *w, const char *name, int from,
 
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    char rows[NAME_BYTES], columns[NAME_BYTES], tall[NAME_BYTES];
+    const struct adl_onnx_inner rows = adl_onnx_inner(w, node, "rows");
+    const struct adl_onnx_inner columns = adl_onnx_inner(w, node, "columns");
+    const struct adl_onnx_inner tall = adl_onnx_inner(w, node, "tall");
     struct adl_shape in = w->shapes[node->inputs[0]], out = w->shapes[node->output];
-    if (!add_enlarging(w, inner(w, node, "rows", rows), in.h, out.h, false) ||
-        !add_enlarging(w, inner(w, node, "columns", columns), in.w, out.w, true))
+    if (!add_enlarging(w, rows.text, in.h, out.h, false) ||
+        !add_enlarging(w, columns.text, in.w, out.w, true))
         return false;
-    write_op(w, "MatMul", rows, w->names[node->inputs[0]], inner(w, node, "tall", tall));
-    write_op(w, "MatMul", tall, columns, w->names[node->output]);
+    adl_onnx_write_op(w, "MatMul", rows.text, w->names[node->inputs[0]], tall.text);
+    adl_onnx_write_op(w, "MatMul", tall.text, columns.text, w->names[node->output]);
     return true;
 }

@@ -189,3 +189,21 @@ void adl_onnx_write_conv(struct adl_onnx_writer *w, const struct adl_node *node,
     adl_onnx_set_int(&conv, "group", a->groups);
     adl_onnx_finish(w, &conv, output);
 }
+
+struct adl_onnx_inner adl_onnx_inner(const struct adl_onnx_writer *w, const struct adl_node *node,
+                                     const char *part)
+{
+    struct adl_onnx_inner name;
+    snprintf(name.text, sizeof name.text, "%.400s.%s", w->names[node->output], part);
+    return name;
+}
+
+void adl_onnx_write_op(struct adl_onnx_writer *w, const char *op, const char *a, const char *b,
+                       const char *output)
+{
+    struct adl_protobuf message = adl_onnx_node(op, output);
+    adl_onnx_take(&message, a);
+    if (b)
+        adl_onnx_take(&message, b);
+    adl_onnx_finish(w, &message, output);
+}

@@ -41,6 +41,12 @@ struct adl_onnx_writer {
     struct adl_protobuf out;    /* the GraphProto */
 };
 
+/* The name of a value inside of an op that is written as several operators. */
+struct adl_onnx_inner {
+    char text[512];
+};
+struct adl_onnx_inner adl_onnx_inner(const struct adl_onnx_writer *w, const struct adl_node *node,
+                                     const char *part);
 /* Begins a node of an ONNX operator. `name` is mostly that of its output. Add its inputs in order
  * and its attributes, and then call adl_onnx_finish(). */
 struct adl_protobuf adl_onnx_node(const char *op, const char *name);
@@ -62,6 +68,9 @@ void adl_onnx_write_clip(struct adl_onnx_writer *w, const char *input, double mi
  */
 void adl_onnx_write_reduction(struct adl_onnx_writer *w, const char *op, const char *input,
                               const int *axes, size_t count, const char *output);
+/* An operator of one input, or of two, without attributes; b: NULL for none. */
+void adl_onnx_write_op(struct adl_onnx_writer *w, const char *op, const char *a, const char *b,
+                       const char *output);
 /* A convolution of the graph with these inputs. bias: NULL for none. */
 void adl_onnx_write_conv(struct adl_onnx_writer *w, const struct adl_node *node, const char *input,
                          const char *weight, const char *bias, const char *output);
