@@ -18,6 +18,16 @@ static float *lower_channel_array(struct adl_plan *plan, size_t channels, struct
     return array;
 }
 
+/* Makes a step x scale + shift with room for both. */
+static int lower_pointwise(struct adl_plan *plan, struct plan_step *step, size_t channels,
+                           struct adl_error *err)
+{
+    step->kind = PLAN_POINTWISE;
+    step->scale = lower_channel_array(plan, channels, err);
+    step->bias = lower_channel_array(plan, channels, err);
+    return step->scale && step->bias ? 0 : -1;
+}
+
 /* Lowers batch norm with running statistics to x scale + shift, where scale = weight /
  * sqrt(var + eps) and shift = bias - mean scale (Ioffe and Szegedy, 2015). */
 static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
@@ -28,10 +38,7 @@ static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct
     const float *mean = plan->params[ids[2]], *var = plan->params[ids[3]];
     size_t channels = (size_t)plan->values[step->output].shape.c;
 
-    step->kind = PLAN_POINTWISE;
-    step->scale = lower_channel_array(plan, channels, err);
-    step->bias = lower_channel_array(plan, channels, err);
-    if (!step->scale || !step->bias)
+    if (lower_pointwise(plan, step, channels, err) < 0)
         return -1;
     for (size_t c = 0; c < channels; c++) {
         double scale = (double)weight[c] / sqrt((double)var[c] + attr->eps);
@@ -47,10 +54,7 @@ static int lower_affine(struct adl_plan *plan, struct plan_step *step, struct ad
 {
     size_t channels = (size_t)plan->values[step->output].shape.c;
 
-    step->kind = PLAN_POINTWISE;
-    step->scale = lower_channel_array(plan, channels, err);
-    step->bias = lower_channel_array(plan, channels, err);
-    if (!step->scale || !step->bias)
+    if (lower_pointwise(plan, step, channels, err) < 0)
         return -1;
     for (size_t c = 0; c < channels; c++)
         step->scale[c] = 1;
