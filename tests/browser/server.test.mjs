@@ -4,21 +4,17 @@
  * ADL_TEST_MODEL as in objects.test.mjs. Run by `node --test`. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
 
+import { model, program, root, serve } from './support/browser.mjs';
 import { page } from './support/page.mjs';
 
 const { boxesOf } = await page('answers.js');
 const { ownMap } = await page('maps.js');
 const { objectRule } = await page('objects.js');
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const program = process.env.ADL_SERVER ?? join(root, 'build/adl-server');
-const model = process.env.ADL_TEST_MODEL ?? join(root, 'models/default.safetensors');
 const photos = process.env.ADL_TEST_PHOTOS;
 
 const THRESHOLDS = photos
@@ -34,21 +30,10 @@ function pictures() {
 }
 
 /** Starts the server and gives its address. */
-async function serve(t) {
-    const child = spawn(program, ['serve', '--listen', '127.0.0.1:0', '--model', model],
-        { stdio: ['ignore', 'ignore', 'pipe'] });
-    t.after(() => child.kill());
-    let text = '';
-    return new Promise((resolve, reject) => {
-        child.stderr.on('data', (data) => {
-            text += data;
-            const found = /127\.0\.0\.1:([1-9]\d*)/.exec(text);
-            if (found) {
-                resolve(`http://127.0.0.1:${found[1]}/`);
-            }
-        });
-        child.on('exit', () => reject(new Error(text)));
-    });
+async function start(t) {
+    const server = await serve();
+    t.after(server.stop);
+    return server.url;
 }
 
 async function ask(url, path, query) {
@@ -63,7 +48,7 @@ test('the boxes on the page are the server’s', async (t) => {
     if (!existsSync(program) || !existsSync(model)) {
         return t.skip('no program or no model');
     }
-    const url = await serve(t);
+    const url = await start(t);
     while ((await fetch(`${url}readyz`)).status !== 200) {
         await new Promise((resolve) => { setTimeout(resolve, 50); });
     }
