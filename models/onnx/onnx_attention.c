@@ -3,7 +3,6 @@
  * rows hold the weights of the two input rows or columns that an output row or column lies between.
  */
 
-
 #include "base/mem.h"
 #include "models/onnx/onnx_parts.h"
 #include "ops/between.h"
