@@ -101,7 +101,8 @@ FLAGS_engine/kernels/generic.c := -O3
 # The last bits of 8-bit inference are defined without FMA (engine/kernels/int8.h).
 FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
 FLAGS_engine/kernels/avx2_vnni_int8.c := -O3 -mavx2 -mavxvnni
-FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512vl -mavx512vnni
+FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512bw -mavx512vl \
+	-mavx512vnni
 FLAGS_engine/kernels/generic_int8.c := -O3
 # Class maps are made while the engine waits.
 FLAGS_engine/wsol/cam.c := -O3
@@ -112,8 +113,8 @@ $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 DEFINITIONS := tests/support/conv_run_define.c tests/support/gradient_reference.c \
 	tests/support/oracle.c
 $(foreach f,$(DEFINITIONS),$(eval FLAGS_$f += -O3 $(if $(SAN),-fno-sanitize=all)))
-# The loops of files that this processor may not run, with one instruction replaced.
-$(foreach f,$(wildcard tests/support/int8_vnni*.c),$(eval FLAGS_$f += -O2 -mavx2))
+# The loops of a file that this processor may not run, with one instruction replaced.
+FLAGS_tests/support/int8_vnni.c += -O2 -mavx2
 # The directory in which the program looks for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))

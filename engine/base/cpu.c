@@ -46,7 +46,8 @@ bool adl_isa_available(enum adl_isa isa)
 bool adl_cpu_has_vnni(void)
 {
 #if defined(__x86_64__)
-    return adl_isa_available(ADL_ISA_AVX512) && __builtin_cpu_supports("avx512vnni");
+    return adl_isa_available(ADL_ISA_AVX512) && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vnni");
 #else
     return false;
 #endif

@@ -10,24 +10,9 @@
  *
  * A tile has 16 columns: two vectors of sums, and in each step two vectors of b. */
 
-#include <immintrin.h>
+#include "kernels/avx2_int8_parts.h"
 
-#include "kernels/int8_loops.h"
-
-#define INLINE static inline __attribute__((always_inline))
 #define NR 16
-
-/* Applies the epilogue up to the clamp to 8 channels. */
-INLINE __m256 int8v_finish(__m256i sum, __m256 scale, __m256 shift)
-{
-    return _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale), shift);
-}
-
-INLINE __m256 int8v_clamp(__m256 v, __m256 lo, __m256 hi)
-{
-    /* MAXPS and MINPS return their second operand for a NaN. */
-    return _mm256_min_ps(_mm256_max_ps(v, lo), hi);
-}
 
 /* Returns 8 residual bytes, of which n exist, as floats. */
 INLINE __m256 int8v_residual(const uint8_t *r, int n)
@@ -42,14 +27,6 @@ INLINE __m256 int8v_residual(const uint8_t *r, int n)
         bytes = _mm_loadl_epi64((const __m128i *)part);
     }
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-}
-
-/* Returns 16 floats as bytes, rounded to nearest even. */
-INLINE __m128i int8v_bytes(__m256 v0, __m256 v1)
-{
-    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(v0), _mm256_cvtps_epi32(v1));
-    words = _mm256_permute4x64_epi64(words, 0xD8);
-    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 
 INLINE void int8v_store_bytes(uint8_t *to, __m128i bytes, int n)
@@ -156,14 +133,6 @@ static void ISA(int8_gemm)(const struct adl_int8_tile *t)
         ROWS(4);
         ROWS(5);
         ROWS(6);
-#if MR > 6
-        ROWS(7);
-        ROWS(8);
-        ROWS(9);
-        ROWS(10);
-        ROWS(11);
-        ROWS(12);
-#endif
     }
 #undef ROWS
 }
@@ -183,11 +152,6 @@ INLINE struct int8v_pair int8v_weights(const int16_t *w)
     __m256i b = _mm256_loadu_si256((const __m256i *)(w + 16));
     return (struct int8v_pair){_mm256_permute2x128_si256(a, b, 0x20),
                                _mm256_permute2x128_si256(a, b, 0x31)};
-}
-
-INLINE __m256i int8v_load(const uint8_t *x)
-{
-    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)x));
 }
 
 INLINE void int8v_madd(__m256i sums[2], __m256i x0, __m256i x1, struct int8v_pair w)
@@ -236,11 +200,12 @@ INLINE void int8v_store(const struct adl_int8_out *o, const struct int8v_end *en
 INLINE void int8v_3x3(const struct adl_int8_depthwise *j, size_t c)
 {
     const struct int8v_end end = int8v_end(&j->out, c);
+    const int16_t *weights = j->weights;
     struct int8v_pair w[5];
 
 #pragma GCC unroll 5
     for (int i = 0; i < 5; i++)
-        w[i] = int8v_weights(j->weights + ((size_t)i * j->channels + c) * 2);
+        w[i] = int8v_weights(weights + ((size_t)i * j->channels + c) * 2);
     for (int q = 0; q < j->q; q++) {
         const uint8_t *x[9];
         int column = q * j->stride - j->pad_left;
@@ -269,6 +234,7 @@ INLINE void int8v_3x3(const struct adl_int8_depthwise *j, size_t c)
 INLINE void int8v_any(const struct adl_int8_depthwise *j, size_t c)
 {
     const struct int8v_end end = int8v_end(&j->out, c);
+    const int16_t *weights = j->weights;
     int taps = j->r * j->s;
 
     for (int q = 0; q < j->q; q++) {
@@ -283,7 +249,7 @@ INLINE void int8v_any(const struct adl_int8_depthwise *j, size_t c)
                                          column + (i + 1) % j->s) +
                                 c);
             int8v_madd(sums, x0, x1,
-                       int8v_weights(j->weights + ((size_t)(i / 2) * j->channels + c) * 2));
+                       int8v_weights(weights + ((size_t)(i / 2) * j->channels + c) * 2));
         }
         int8v_store(&j->out, &end, sums, (size_t)q, c);
     }
@@ -307,81 +273,13 @@ static void ISA(int8_depthwise)(const struct adl_int8_depthwise *j)
     }
 }
 
-/* --- pooling and conversions --------------------------------------------------------- */
-
-static void ISA(int8_maxpool)(const struct adl_int8_pool *j)
-{
-    int8_pool_max(j);
-}
-
-static void ISA(int8_avgpool)(const struct adl_int8_pool *j)
-{
-    int8_pool_avg(j);
-}
-
-static void ISA(int8_widen)(const uint8_t *x, size_t n, int16_t *out)
-{
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        _mm256_storeu_si256((__m256i *)(out + i), int8v_load(x + i));
-    int8_widen(x + i, n - i, out + i);
-}
-
-INLINE void int8v_row_to_bytes(const float *x, uint8_t *out, size_t n, float factor, float zero)
-{
-    const __m256 f = _mm256_set1_ps(factor), z = _mm256_set1_ps(zero);
-    const __m256 lo = _mm256_setzero_ps(), hi = _mm256_set1_ps(255);
-    size_t i = 0;
-
-    for (; i + 16 <= n; i += 16) {
-        __m256 v0 = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), f), z);
-        __m256 v1 = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i + 8), f), z);
-        v0 = int8v_clamp(v0, lo, hi);
-        v1 = int8v_clamp(v1, lo, hi);
-        _mm_storeu_si128((__m128i *)(out + i), int8v_bytes(v0, v1));
-    }
-    for (; i < n; i++)
-        out[i] = int8_to_byte(x[i], factor, zero);
-}
-
-INLINE void int8v_row_to_floats(const uint8_t *x, float *out, size_t n, float factor, float zero)
-{
-    const __m256 f = _mm256_set1_ps(factor), z = _mm256_set1_ps(zero);
-    size_t i = 0;
-
-    for (; i + 8 <= n; i += 8) {
-        __m256i words = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(x + i)));
-        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(words), z), f));
-    }
-    for (; i < n; i++)
-        out[i] = int8_to_float(x[i], factor, zero);
-}
-
-static void ISA(int8_to_bytes)(const struct adl_int8_convert *j)
-{
-    int dense = j->ld_floats == j->channels && j->ld_bytes == j->channels;
-    size_t rows = dense ? 1 : j->pixels, n = dense ? j->pixels * j->channels : j->channels;
-    for (size_t i = 0; i < rows; i++)
-        int8v_row_to_bytes(j->floats + i * j->ld_floats, j->bytes + i * j->ld_bytes, n, j->factor,
-                           j->zero);
-}
-
-static void ISA(int8_to_floats)(const struct adl_int8_convert *j)
-{
-    int dense = j->ld_floats == j->channels && j->ld_bytes == j->channels;
-    size_t rows = dense ? 1 : j->pixels, n = dense ? j->pixels * j->channels : j->channels;
-    for (size_t i = 0; i < rows; i++)
-        int8v_row_to_floats(j->bytes + i * j->ld_bytes, j->floats + i * j->ld_floats, n, j->factor,
-                            j->zero);
-}
-
-/* The members of the table that do not depend on the product. */
 /* Defines a table of these kernels; GROUP, the bytes of a group, and the speeds are explained in
  * int8.h. */
 #define INT8_TABLE(TABLE, GROUP, SPEED, DEPTHWISE_SPEED)                                           \
     const struct adl_int8_kernels TABLE = {.mr = MR,                                               \
                                            .nr = NR,                                               \
                                            .group = (GROUP),                                       \
+                                           .depthwise_group = 2,                                   \
                                            .speed = (SPEED),                                       \
                                            .depthwise_speed = (DEPTHWISE_SPEED),                   \
                                            .gemm = ISA(int8_gemm),                                 \

@@ -18,8 +18,8 @@
  * is not divided: sums stay in registers, since the output has no room for 32 bits.
  *
  * Packed, dense: for each panel of nr output channels and each step of the depth, nr groups of
- * weights; then scale and shift, padded to whole panels. Depthwise: pairs of taps, then scale and
- * shift. */
+ * weights; then scale and shift, padded to whole panels. Depthwise: pairs of taps or groups of four
+ * rows (int8.h), then scale and shift. */
 
 #include "kernels/conv_int8.h"
 
@@ -55,6 +55,23 @@ bool adl_conv_int8_supports(const struct adl_conv *conv, bool has_residual)
     return conv->groups == 1 && adl_conv_depth(conv) <= MAX_DEPTH;
 }
 
+/* Returns how many of `tiles` a block has, so that blocks are of about the same size: a last one of
+ * a single tile would read all weights for it. */
+static size_t int8_task_tiles(size_t tiles)
+{
+    size_t blocks = ADL_MAX((tiles + BLOCK_TILES / 2) / BLOCK_TILES, 1);
+    return adl_ceil_div(tiles, blocks);
+}
+
+/* Returns whether the rows of the left factor are read where they are in the input: those of a 1x1
+ * kernel are, if the kernel multiplies bytes and no group of them goes beyond a row. */
+static bool int8_reads_input(const struct adl_conv *conv, const struct adl_int8_kernels *kernels)
+{
+    return kernels->group == 4 && conv->r == 1 && conv->s == 1 && conv->stride == 1 &&
+           conv->pad_top == 0 && conv->pad_left == 0 && conv->p == conv->h && conv->q == conv->w &&
+           conv->c % 4 == 0;
+}
+
 static struct int8_blocking int8_blocking(const struct adl_conv *conv,
                                           const struct adl_int8_kernels *kernels)
 {
@@ -68,7 +85,7 @@ static struct int8_blocking int8_blocking(const struct adl_conv *conv,
     b.row_bytes = adl_ceil_div(b.steps * 4, 64) * 64 + 64;
     b.panels = adl_ceil_div((size_t)conv->k, (size_t)kernels->nr);
     b.rows = (size_t)conv->p * (size_t)conv->q;
-    b.task_rows = BLOCK_TILES * (size_t)kernels->mr;
+    b.task_rows = int8_task_tiles(adl_ceil_div(b.rows, (size_t)kernels->mr)) * (size_t)kernels->mr;
     b.m_blocks = adl_ceil_div(b.rows, b.task_rows);
     b.panels_per_block = adl_ceil_div(b.panels, adl_ceil_div(WANTED_TASKS, b.m_blocks));
     b.n_blocks = adl_ceil_div(b.panels, b.panels_per_block);
@@ -87,10 +104,18 @@ double adl_conv_int8_cost(const struct adl_conv *conv, const struct adl_int8_ker
 
 /* --- packing ---------------------------------------------------------------------------- */
 
+/* Returns the groups of four weights that a channel of a depthwise kernel has. */
+static size_t int8_depthwise_groups(const struct adl_conv *conv)
+{
+    return (size_t)conv->s * adl_ceil_div((size_t)conv->r, 4);
+}
+
 /* Returns the floats of the packed weights without scale and shift, whole cache lines. */
 static size_t int8_weight_floats(const struct adl_conv *conv,
                                  const struct adl_int8_kernels *kernels)
 {
+    if (int8_depthwise_shape(conv) && kernels->depthwise_group == 4)
+        return adl_ceil_div((size_t)conv->k, 64) * 64 * int8_depthwise_groups(conv);
     if (int8_depthwise_shape(conv))
         return adl_ceil_div(adl_ceil_div((size_t)(conv->r * conv->s), 2) * (size_t)conv->k, 16) *
                16;
@@ -140,15 +165,24 @@ static double int8_pack_dense(const struct adl_conv *conv, const struct adl_int8
     return sum;
 }
 
-static double int8_pack_depthwise(const struct adl_conv *conv, const struct adl_int8_weights *w,
-                                  size_t k, int16_t *packed)
+static double int8_pack_depthwise(const struct adl_conv *conv,
+                                  const struct adl_int8_kernels *kernels,
+                                  const struct adl_int8_weights *w, size_t k, void *packed)
 {
-    size_t taps = (size_t)(conv->r * conv->s);
+    size_t columns = (size_t)conv->s, taps = (size_t)conv->r * columns;
+    /* Where the group of channel k is among those of 64 channels. */
+    size_t place = k / 4 % 4 * 16 + k / 16 % 4 * 4 + k % 4;
     double sum = 0;
 
     for (size_t tap = 0; tap < taps; tap++) {
         int q = int8_weight(w, k * taps + tap, k);
-        packed[(tap / 2 * (size_t)conv->k + k) * 2 + tap % 2] = (int16_t)q;
+        size_t r = tap / columns, column = tap % columns;
+        size_t group = column * adl_ceil_div((size_t)conv->r, 4) + r / 4;
+        if (kernels->depthwise_group == 4)
+            ((int8_t *)packed)[((k / 64 * int8_depthwise_groups(conv) + group) * 64 + place) * 4 +
+                               r % 4] = (int8_t)q;
+        else
+            ((int16_t *)packed)[(tap / 2 * (size_t)conv->k + k) * 2 + tap % 2] = (int16_t)q;
         sum += q;
     }
     return sum;
@@ -168,7 +202,7 @@ void adl_conv_int8_pack(const struct adl_conv_int8 *job, const struct adl_int8_k
     memset(packed, 0, adl_conv_int8_packed_floats(conv, kernels) * sizeof *packed);
     for (size_t k = 0; k < (size_t)conv->k; k++) {
         double sum = int8_depthwise_shape(conv)
-                         ? int8_pack_depthwise(conv, weights, k, (int16_t *)packed)
+                         ? int8_pack_depthwise(conv, kernels, weights, k, packed)
                          : int8_pack_dense(conv, kernels, weights, k, packed);
         double scale =
             (double)job->in.scale * (double)weights->scale[k] * (double)weights->factor[k] / out;
@@ -291,13 +325,21 @@ static void int8_run_dense(const struct adl_conv_int8 *job, const struct adl_int
     size_t last = ADL_MIN(panel + b.panels_per_block, b.panels);
 
     const struct adl_int8_out first = int8_out(job, kernels, packed, residual, out);
-    int8_copy_rows(job, kernels, x, row0, rows, b.row_bytes, scratch);
+    const char *a = scratch;
+    size_t lda = b.row_bytes;
+
+    if (int8_reads_input(conv, kernels)) {
+        a = (const char *)(x + row0 * conv->ldx);
+        lda = conv->ldx;
+    } else {
+        int8_copy_rows(job, kernels, x, row0, rows, b.row_bytes, scratch);
+    }
     for (; panel < last; panel++)
         for (size_t i = 0; i < rows; i += mr) {
             size_t k = panel * nr;
             struct adl_int8_tile tile = {
-                .a = scratch + i * b.row_bytes,
-                .lda = b.row_bytes,
+                .a = a + i * lda,
+                .lda = lda,
                 .b = packed + panel * b.steps * nr,
                 .steps = b.steps,
                 .m = (int)ADL_MIN(mr, rows - i),
@@ -337,7 +379,7 @@ static void int8_run_depthwise(const struct adl_conv_int8 *job,
             .w = conv->w,
             .q = conv->q,
             .channels = (size_t)conv->c,
-            .weights = (const int16_t *)packed,
+            .weights = packed,
             .out = int8_out_at(first, (size_t)line * (size_t)conv->q, 0),
         });
     }
@@ -356,6 +398,8 @@ size_t adl_conv_int8_scratch_floats(const struct adl_conv *conv,
 {
     if (int8_depthwise_shape(conv))
         return adl_ceil_div((size_t)conv->c, sizeof(float));
+    if (int8_reads_input(conv, kernels))
+        return 0;
     struct int8_blocking b = int8_blocking(conv, kernels);
     return b.task_rows * b.row_bytes / sizeof(float);
 }

@@ -63,6 +63,7 @@ const struct adl_int8_kernels adl_int8_generic = {
     .mr = MR,
     .nr = NR,
     .group = 2,
+    .depthwise_group = 2,
     /* Not vectorised, while float32 is, or is OpenBLAS's: 1.3 against 45 GFLOP/s. */
     .speed = 0.03,
     .depthwise_speed = 0.15,

@@ -59,9 +59,12 @@ struct adl_int8_depthwise {
     int r, s, stride, pad_left;
     int w, q;
     size_t channels;
-    /* For each pair of taps (2i, 2i + 1) of the kernel in row order, and each channel, the weights
-     * of both, as 16-bit numbers; zero for a tap beyond the last. */
-    const int16_t *weights;
+    /* With a `depthwise_group` of 2: for each pair of taps (2i, 2i + 1) of the kernel in row order,
+     * and each channel, the weights of both, as 16-bit numbers; zero for a tap beyond the last.
+     * With 4: for each 64 channels, each column of the kernel, and each four of its rows, a group
+     * of four 8-bit weights for each channel, zero for a row beyond the last. Channel 16a + 4b + i
+     * of the 64 has group 16b + 4a + i (avx512_int8.c). */
+    const void *weights;
     struct adl_int8_out out; /* without a residual */
 };
 
@@ -94,8 +97,9 @@ struct adl_int8_convert {
 };
 
 struct adl_int8_kernels {
-    int mr, nr; /* rows and columns of the largest tile */
-    int group;  /* 2 or 4 */
+    int mr, nr;          /* rows and columns of the largest tile */
+    int group;           /* 2 or 4 */
+    int depthwise_group; /* of the weights of depthwise convolutions, 2 or 4 */
     /* How many times as fast as the float kernels of the same instruction set the products are,
      * for the cost model. */
     double speed;

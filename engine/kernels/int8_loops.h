@@ -37,6 +37,7 @@ static inline const uint8_t *int8_tap(const uint8_t *const *rows, const size_t *
 static inline void int8_depthwise_channels(const struct adl_int8_depthwise *j, int q, size_t c)
 {
     const uint8_t *taps[ADL_INT8_MAX_TAPS];
+    const int16_t *weights = j->weights;
     int count = 0, column = q * j->stride - j->pad_left;
 
     for (int r = 0; r < j->r; r++)
@@ -45,7 +46,7 @@ static inline void int8_depthwise_channels(const struct adl_int8_depthwise *j, i
     for (; c < j->channels; c++) {
         int32_t sum = 0;
         for (int t = 0; t < count; t++)
-            sum += taps[t][c] * j->weights[((size_t)(t / 2) * j->channels + c) * 2 + (size_t)t % 2];
+            sum += taps[t][c] * weights[((size_t)(t / 2) * j->channels + c) * 2 + (size_t)t % 2];
         int8_finish(&j->out, sum, (size_t)q, c);
     }
 }
