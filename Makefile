@@ -104,6 +104,7 @@ FLAGS_engine/kernels/avx2_vnni_int8.c := -O3 -mavx2 -mavxvnni
 FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512bw -mavx512vl \
 	-mavx512vnni
 FLAGS_engine/kernels/generic_int8.c := -O3
+FLAGS_engine/kernels/avx512_bf16.c := -O3 $(FLAGS_avx512) -mavx512bw -mavx512bf16
 # Class maps are made while the engine waits.
 FLAGS_engine/wsol/cam.c := -O3
 # Tests include their helpers as "support/NAME.h".

@@ -53,6 +53,15 @@ bool adl_cpu_has_vnni(void)
 #endif
 }
 
+bool adl_cpu_has_avx512_bf16(void)
+{
+#if defined(__x86_64__)
+    return adl_isa_available(ADL_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
 bool adl_cpu_has_avx_vnni(void)
 {
 #if defined(__x86_64__)

@@ -18,6 +18,8 @@ bool adl_isa_available(enum adl_isa isa);
 
 /* Returns whether this processor has AVX-512 VNNI, for 8-bit kernels of ADL_ISA_AVX512. */
 bool adl_cpu_has_vnni(void);
+/* Returns whether it has AVX512-BF16, for products of bfloat16 numbers of ADL_ISA_AVX512. */
+bool adl_cpu_has_avx512_bf16(void);
 /* Returns whether it has AVX-VNNI, for 8-bit kernels of ADL_ISA_AVX2. */
 bool adl_cpu_has_avx_vnni(void);
 

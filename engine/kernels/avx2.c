@@ -155,6 +155,8 @@ static void avx2_depthwise(const struct adl_depthwise_rows *j)
             depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c);
 }
 
+static const struct adl_bf16_kernels avx2_bf16 = {ADL_BF16_LOOPS};
+
 #define TABLE(int8_kernels)                                                                        \
     {                                                                                              \
         .name = "avx2", .mr = MR, .nr = 16, .gemm = avx2_gemm, .strassen = &adl_strassen_avx2,     \

@@ -187,12 +187,15 @@ static void avx512_depthwise(const struct adl_depthwise_rows *j)
     }
 }
 
-#define TABLE(int8_kernels)                                                                        \
+static const struct adl_bf16_kernels avx512_bf16 = {ADL_BF16_LOOPS};
+
+#define TABLE(int8_kernels, bf16_kernels)                                                          \
     {                                                                                              \
         .name = "avx512", .mr = MR, .nr = 32, .gemm = avx512_gemm,                                 \
         .strassen = &adl_strassen_avx512, .winograd = &adl_winograd_avx512, .int8 = &int8_kernels, \
-        .bf16 = &avx512_bf16, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,       \
+        .bf16 = &bf16_kernels, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,      \
     }
 
-const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512);
-const struct adl_kernels adl_kernels_avx512_vnni = TABLE(adl_int8_avx512_vnni);
+const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512, avx512_bf16);
+const struct adl_kernels adl_kernels_avx512_vnni = TABLE(adl_int8_avx512_vnni, avx512_bf16);
+const struct adl_kernels adl_kernels_avx512_bf16 = TABLE(adl_int8_avx512_vnni, adl_bf16_avx512);

@@ -41,11 +41,8 @@ static void ISA(bf16_widen_map)(const uint16_t *restrict x, size_t count, float 
         out[i] = adl_bf16_to_float(x[i]);
 }
 
-static const struct adl_bf16_kernels ISA(bf16) = {
-    .round = ISA(bf16_round),
-    .widen = ISA(bf16_widen),
-    .round_map = ISA(bf16_round_map),
-    .widen_map = ISA(bf16_widen_map),
-};
+#define ADL_BF16_LOOPS                                                                             \
+    .round = ISA(bf16_round), .widen = ISA(bf16_widen), .round_map = ISA(bf16_round_map),          \
+    .widen_map = ISA(bf16_widen_map)
 
 #endif

@@ -17,8 +17,9 @@
 #include "kernels/kernel.h"
 
 /* How the weights are held. The maps of the algorithms below are always float32, and so are their
- * sums; those of ADL_PRECISION_BF16 round the weights to bfloat16 (bf16.h), and a plan chooses them
- * only if its options ask for just that precision. Maps of bytes are for conv_int8.h. */
+ * sums; those of ADL_PRECISION_BF16 round the weights to bfloat16 (bf16.h), one also what it reads
+ * of a map, and a plan chooses them only if its options ask for just that precision. Maps of bytes
+ * are for conv_int8.h. */
 enum adl_precision { ADL_PRECISION_F32, ADL_PRECISION_BF16, ADL_PRECISION_INT8 };
 
 /* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
@@ -54,6 +55,7 @@ struct adl_winograd_variant {
 struct adl_conv_algorithm {
     const char *name;
     enum adl_precision precision;
+    bool rounds_map;                      /* conv_dot.c: rounds the map as it does the weights */
     int strassen_levels;                  /* conv_strassen.c: 1 or 2 */
     struct adl_winograd_variant winograd; /* conv_winograd.c */
 
@@ -107,6 +109,7 @@ struct adl_conv_algorithm {
  *                              their original size and are transformed when they are used
  *     gemm_bf16, winograd6_bf16, winograd8_bf16
  *                              as gemm, winograd6c and winograd8c, with weights in bfloat16
+ *     dot_bf16                 products of bfloat16 numbers, where the processor has them
  *     strassen, strassen2      dense 1x1 in one or two levels: 7/8 or 49/64 of the
  *                              multiplications
  *     lines                    few input channels, as in the first layer
@@ -121,6 +124,7 @@ struct adl_conv_algorithm {
     ROW(gemm_bf16)                                                                                 \
     ROW(winograd6_bf16)                                                                            \
     ROW(winograd8_bf16)                                                                            \
+    ROW(dot_bf16)                                                                                  \
     ROW(strassen)                                                                                  \
     ROW(strassen2)                                                                                 \
     ROW(lines)                                                                                     \

@@ -5,6 +5,9 @@
 const struct adl_kernels *adl_kernels_for(enum adl_isa isa)
 {
 #if defined(__x86_64__)
+    /* No processor has the products of bfloat16 without those of bytes. */
+    if (isa == ADL_ISA_AVX512 && adl_cpu_has_vnni() && adl_cpu_has_avx512_bf16())
+        return &adl_kernels_avx512_bf16;
     if (isa == ADL_ISA_AVX512)
         return adl_cpu_has_vnni() ? &adl_kernels_avx512_vnni : &adl_kernels_avx512;
     if (isa == ADL_ISA_AVX2)

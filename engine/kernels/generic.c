@@ -144,6 +144,8 @@ static float generic_fma_burst(size_t rounds, float x)
     return acc[0];
 }
 
+static const struct adl_bf16_kernels generic_bf16 = {ADL_BF16_LOOPS};
+
 const struct adl_kernels adl_kernels_generic = {
     .name = "generic",
     .int8 = &adl_int8_generic,

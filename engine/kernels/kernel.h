@@ -236,6 +236,8 @@ extern const struct adl_kernels adl_kernels_avx2;
 extern const struct adl_kernels adl_kernels_avx2_vnni; /* the same, but for `int8` */
 extern const struct adl_kernels adl_kernels_avx512;
 extern const struct adl_kernels adl_kernels_avx512_vnni; /* the same, but for `int8` */
+extern const struct adl_kernels adl_kernels_avx512_bf16; /* the same as this, but for `bf16` */
+extern const struct adl_bf16_kernels adl_bf16_avx512;    /* with products of bfloat16 */
 extern const struct adl_strassen_kernels adl_strassen_avx2;
 extern const struct adl_strassen_kernels adl_strassen_avx512;
 extern const struct adl_winograd_kernels adl_winograd_avx2;

@@ -54,10 +54,18 @@ void conv_run_close(struct conv_run *run)
     adl_free(run->out);
 }
 
-void conv_run_round_weights(struct conv_run *run)
+static void round_to_bf16(float *values, size_t count)
 {
-    for (size_t i = 0; i < run->weight_count; i++)
-        run->weights[i] = adl_bf16_to_float(adl_bf16_from_float(run->weights[i]));
+    for (size_t i = 0; i < count; i++)
+        values[i] = adl_bf16_to_float(adl_bf16_from_float(values[i]));
+}
+
+void conv_run_round(struct conv_run *run, const struct adl_conv_algorithm *algorithm)
+{
+    if (algorithm->precision == ADL_PRECISION_BF16)
+        round_to_bf16(run->weights, run->weight_count);
+    if (algorithm->rounds_map)
+        round_to_bf16(run->x, run->x_count);
 }
 
 bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,

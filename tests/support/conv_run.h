@@ -24,8 +24,8 @@ struct adl_conv conv_run_shape(int h, int w, int c, int k, int r, int s, int str
 struct conv_run conv_run_open(int h, int w, int c, int k, int r, int s, int stride, int pad,
                               int groups);
 void conv_run_close(struct conv_run *run);
-/* Rounds the weights to bfloat16. */
-void conv_run_round_weights(struct conv_run *run);
+/* Rounds to bfloat16 what the algorithm rounds: nothing, the weights, or the input as well. */
+void conv_run_round(struct conv_run *run, const struct adl_conv_algorithm *algorithm);
 
 /* Fills run->out; returns false if the algorithm does not support the convolution. */
 bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,

@@ -160,7 +160,7 @@ static int compare(struct conv_run *run, const struct adl_conv_algorithm *bf16,
         return 0;
     float *got = adl_malloc(run->out_count, sizeof *got);
     memcpy(got, run->out, run->out_count * sizeof *got);
-    conv_run_round_weights(run);
+    conv_run_round(run, bf16);
     CU_ASSERT(conv_run_by(run, f32, kernels, true));
     const struct adl_conv *c = &run->conv;
     if (memcmp(got, run->out, run->out_count * sizeof *got) != 0)
@@ -210,9 +210,136 @@ static void convolutions_are_those_of_rounded_weights(void)
     for_each_isa(check_convolutions);
 }
 
+/* --- products of bfloat16 numbers ------------------------------------------------------- */
+
+/* Returns a bfloat16 number as the products read it: subnormal ones are zero. */
+static float dot_value(uint16_t x)
+{
+    float value = adl_bf16_to_float(x);
+    return fabsf(value) < 0x1p-126F ? copysignf(0, value) : value;
+}
+
+/* The tile of bf16.h, with the columns of AVX-512. Products and sums are rounded as VDPBF16PS is
+ * defined to: once for each product, to nearest even. */
+enum { DOT_ROWS = 5, DOT_COLUMNS = 32 };
+
+static void dot_defined(const struct adl_bf16_tile *t)
+{
+    for (size_t i = 0; i < (size_t)t->m; i++)
+        for (size_t j = 0; j < (size_t)t->n; j++) {
+            float sum = 0;
+            for (size_t l = 0; l < t->steps; l++) {
+                const uint16_t *a = t->a + i * t->lda + 2 * l;
+                uint32_t pair = t->b[l * DOT_COLUMNS + j];
+                sum = fmaf(dot_value(a[1]), dot_value((uint16_t)(pair >> 16)), sum);
+                sum = fmaf(dot_value(a[0]), dot_value((uint16_t)pair), sum);
+            }
+            float v = fmaf(sum, t->scale[j], t->bias[j]);
+            v += t->residual ? t->residual[i * t->ldr + j] : 0;
+            t->c[i * t->ldc + j] = fminf(fmaxf(v, t->lo), t->hi);
+        }
+}
+
+/* A tile of every size against the definition, with numbers of many exponents, and zeros and
+ * subnormal numbers among them. */
+static void check_products(const struct adl_kernels *kernels)
+{
+    enum { MOST_STEPS = 37, LDA = 2 * MOST_STEPS + 6, LDC = 50, ROWS = 16 };
+    const struct adl_bf16_kernels *k = kernels->bf16;
+    static uint16_t a[ROWS * LDA];
+    static _Alignas(64) uint32_t b[(MOST_STEPS + 32) * DOT_COLUMNS];
+    static float got[ROWS * LDC], want[ROWS * LDC], residual[ROWS * LDC];
+    float scale[DOT_COLUMNS], bias[DOT_COLUMNS];
+    struct adl_rng rng;
+    size_t wrong = 0;
+
+    if (!k->dot)
+        return;
+    CU_ASSERT_FATAL(k->dot_mr <= ROWS && k->dot_nr == DOT_COLUMNS);
+    adl_rng_seed(&rng, 6, 0, 0);
+    for (int m = 1; m <= k->dot_mr; m++)
+        for (int n = 1; n <= k->dot_nr; n++) {
+            for (size_t i = 0; i < ADL_COUNT(a); i++) /* exponents -40 to 23, or subnormal */
+                a[i] = (uint16_t)((adl_rng_below(&rng, 2) << 15) |
+                                  (i % 11 ? (87 + adl_rng_below(&rng, 64)) << 7 : 0) |
+                                  adl_rng_below(&rng, 128));
+            for (size_t i = 0; i < ADL_COUNT(b); i++)
+                b[i] = a[adl_rng_below(&rng, ADL_COUNT(a))] |
+                       (uint32_t)a[adl_rng_below(&rng, ADL_COUNT(a))] << 16;
+            for (size_t i = 0; i < DOT_COLUMNS; i++) {
+                scale[i] = (float)adl_rng_below(&rng, 100) - 50;
+                bias[i] = (float)adl_rng_below(&rng, 1000) - 500;
+            }
+            for (size_t i = 0; i < ADL_COUNT(got); i++) {
+                got[i] = want[i] = 42;
+                residual[i] = (float)adl_rng_below(&rng, 1000) - 500;
+            }
+            struct adl_bf16_tile tile = {.a = a,
+                                         .lda = LDA,
+                                         .b = b,
+                                         .steps = 1 + adl_rng_below(&rng, MOST_STEPS),
+                                         .m = m,
+                                         .n = n,
+                                         .scale = scale,
+                                         .bias = bias,
+                                         .residual = n % 2 ? residual : NULL,
+                                         .ldr = LDC,
+                                         .c = got,
+                                         .ldc = LDC,
+                                         .lo = n % 3 ? -INFINITY : -1e9F,
+                                         .hi = n % 3 ? INFINITY : 1e9F};
+            k->dot(&tile);
+            tile.c = want;
+            dot_defined(&tile);
+            for (size_t i = 0; i < ADL_COUNT(got); i++)
+                wrong += got[i] != want[i];
+        }
+    if (wrong)
+        TEST_FAIL("%s: %zu sums of products differ", kernels->name, wrong);
+}
+
+/* conv_dot.c with the tile above in place of the processor's, which may have none. */
+static void check_dot_convolutions(const struct adl_kernels *kernels)
+{
+    struct adl_bf16_kernels bf16 = *kernels->bf16;
+    struct adl_kernels with_dot = *kernels;
+    struct adl_rng rng;
+
+    bf16.dot = dot_defined;
+    bf16.dot_mr = DOT_ROWS;
+    bf16.dot_nr = DOT_COLUMNS;
+    with_dot.bf16 = &bf16;
+    adl_rng_seed(&rng, 7, 0, 0);
+    for (int i = 0; i < 40; i++) {
+        int side = (int)adl_rng_below(&rng, 2) * 2 + 1, stride = i % 3 ? 1 : 2;
+        struct conv_run run =
+            conv_run_open(side + (int)adl_rng_below(&rng, 20), side + (int)adl_rng_below(&rng, 20),
+                          1 + (int)adl_rng_below(&rng, 70), 1 + (int)adl_rng_below(&rng, 70), side,
+                          side, stride, (int)adl_rng_below(&rng, 2), 1);
+        double *want = adl_malloc(run.out_count, sizeof *want);
+        size_t wrong = 0;
+        CU_ASSERT(conv_run_by(&run, &adl_conv_dot_bf16, &with_dot, true));
+        conv_run_round(&run, &adl_conv_dot_bf16);
+        conv_run_define(&run, true, want);
+        for (size_t j = 0; j < run.out_count; j++)
+            wrong += !(fabs((double)run.out[j] - want[j]) <= 1e-4 * (1 + fabs(want[j])));
+        if (wrong)
+            TEST_FAIL("%s: %zu values of %dx%dx%d to %d, %dx%d s%d are wrong", kernels->name, wrong,
+                      run.conv.h, run.conv.w, run.conv.c, run.conv.k, side, side, stride);
+        adl_free(want);
+        conv_run_close(&run);
+    }
+}
+
+static void products_are_those_of_the_definition(void)
+{
+    for_each_isa(check_products);
+    for_each_isa(check_dot_convolutions);
+}
+
 TEST_SUITE(bf16, {"every number comes back", every_number_comes_back},
            {"known values round to nearest even", known_values_round_to_nearest_even},
            {"random values go to the nearest", random_values_go_to_the_nearest},
            {"conversions have the same bits everywhere", conversions_have_the_same_bits_everywhere},
-           {"convolutions are those of rounded weights",
-            convolutions_are_those_of_rounded_weights});
+           {"convolutions are those of rounded weights", convolutions_are_those_of_rounded_weights},
+           {"products are those of the definition", products_are_those_of_the_definition});

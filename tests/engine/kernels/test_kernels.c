@@ -116,10 +116,10 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
                            .scale = scale,
                            .bias = bias,
                            .residual = residual,
+                           .x_count = adl_shape_count(in),
                            .weight_count = weight_count,
                            .out_count = out_pixels * k};
-    if (algorithm->precision == ADL_PRECISION_BF16)
-        conv_run_round_weights(&run);
+    conv_run_round(&run, algorithm);
     double *want = expected(&run, epilogue);
 
     float *packed = adl_malloc(algorithm->packed_floats(algorithm, &conv, kernels), sizeof *packed);

@@ -103,8 +103,7 @@ static void convolutions_of(const struct adl_kernels *kernels)
             struct conv_run run =
                 conv_run_open(t.h, t.w, t.c, t.k, t.r, t.s, t.stride, t.pad, t.groups);
             const struct adl_conv_algorithm *algorithm = adl_conv_algorithms[a];
-            if (algorithm->precision == ADL_PRECISION_BF16)
-                conv_run_round_weights(&run);
+            conv_run_round(&run, algorithm);
             if (algorithm->supports(algorithm, &run.conv, kernels)) {
                 plant_in(&run, algorithm, kernels, run.x, run.x_count, "input");
                 plant_in(&run, algorithm, kernels, run.bias, (size_t)t.k, "bias");
