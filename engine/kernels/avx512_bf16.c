@@ -13,19 +13,18 @@
 #define MR 12
 #define NR 32
 
-/* Writes 16 channels of row i, those of `mask`. */
-INLINE void dot_store(const struct adl_bf16_tile *t, __m512 v, size_t i, size_t j, __mmask16 mask)
+/* Writes 16 columns of row i, those of `mask`. */
+INLINE void dot_store(const struct adl_bf16_tile *t, __m512 sum, size_t i, size_t j, __mmask16 mask)
 {
+    float *c = t->c + i * t->ldc + j;
+    __m512 init = t->accumulate ? _mm512_maskz_loadu_ps(mask, c) : _mm512_loadu_ps(t->bias + j);
+    __m512 v = _mm512_fmadd_ps(sum, _mm512_loadu_ps(t->scale + j), init);
+
     if (t->residual)
         v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, t->residual + i * t->ldr + j));
     /* VMAXPS and VMINPS return their second operand for a NaN. */
     v = _mm512_min_ps(_mm512_set1_ps(t->hi), _mm512_max_ps(_mm512_set1_ps(t->lo), v));
-    _mm512_mask_storeu_ps(t->c + i * t->ldc + j, mask, v);
-}
-
-INLINE __m512 dot_finish(const struct adl_bf16_tile *t, __m512 sum, size_t j)
-{
-    return _mm512_fmadd_ps(sum, _mm512_loadu_ps(t->scale + j), _mm512_loadu_ps(t->bias + j));
+    _mm512_mask_storeu_ps(c, mask, v);
 }
 
 /* `rows` and `vectors` are constants at each call, so that all loops over them are unrolled. */
@@ -33,7 +32,7 @@ INLINE void dot_tile(const struct adl_bf16_tile *t, const int rows, const int ve
 {
     __m512 acc[MR][2];
     const char *b = (const char *)t->b, *a[(MR + 2) / 3];
-    const size_t lda = t->lda * sizeof *t->a;
+    const size_t lda = t->lda * sizeof *t->a, a_step = t->a_step * sizeof *t->a;
 
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
@@ -64,7 +63,7 @@ INLINE void dot_tile(const struct adl_bf16_tile *t, const int rows, const int ve
         b += 128;
 #pragma GCC unroll 4
         for (int i = 0; i < (rows + 2) / 3; i++) {
-            a[i] += 4;
+            a[i] += a_step;
             __asm__("" : "+r"(a[i])); /* keeps the compiler from using an index */
         }
     }
@@ -72,9 +71,9 @@ INLINE void dot_tile(const struct adl_bf16_tile *t, const int rows, const int ve
     const __mmask16 mask1 = t->n > 16 ? first_lanes((size_t)t->n - 16) : 0;
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        dot_store(t, dot_finish(t, acc[i][0], 0), (size_t)i, 0, mask0);
+        dot_store(t, acc[i][0], (size_t)i, 0, mask0);
         if (vectors > 1)
-            dot_store(t, dot_finish(t, acc[i][1], 16), (size_t)i, 16, mask1);
+            dot_store(t, acc[i][1], (size_t)i, 16, mask1);
     }
 }
 

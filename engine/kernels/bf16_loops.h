@@ -41,8 +41,20 @@ static void ISA(bf16_widen_map)(const uint16_t *restrict x, size_t count, float 
         out[i] = adl_bf16_to_float(x[i]);
 }
 
+static void ISA(bf16_round_pairs)(const float *restrict first, const float *restrict second,
+                                  size_t count, uint32_t *restrict pairs)
+{
+    if (!second)
+        for (size_t i = 0; i < count; i++)
+            pairs[i] = adl_bf16_from_float(first[i]);
+    else
+        for (size_t i = 0; i < count; i++)
+            pairs[i] = adl_bf16_from_float(first[i]) | (uint32_t)adl_bf16_from_float(second[i])
+                                                           << 16;
+}
+
 #define ADL_BF16_LOOPS                                                                             \
     .round = ISA(bf16_round), .widen = ISA(bf16_widen), .round_map = ISA(bf16_round_map),          \
-    .widen_map = ISA(bf16_widen_map)
+    .widen_map = ISA(bf16_widen_map), .round_pairs = ISA(bf16_round_pairs)
 
 #endif

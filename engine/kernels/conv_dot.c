@@ -61,7 +61,7 @@ static bool dot_supports(const struct adl_conv_algorithm *self, const struct adl
                          const struct adl_kernels *kernels)
 {
     (void)self;
-    return kernels->bf16->dot && conv->groups == 1 && !conv->accumulate;
+    return kernels->bf16->dot && conv->groups == 1;
 }
 
 static double dot_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -157,6 +157,7 @@ static void dot_run(const struct adl_conv_algorithm *self, const struct adl_conv
             const struct adl_bf16_tile tile = {
                 .a = a + i * b.row_values,
                 .lda = b.row_values,
+                .a_step = 2,
                 .b = (const uint32_t *)(const void *)(packed + panel * b.steps * b.nr),
                 .steps = b.steps,
                 .m = (int)ADL_MIN(b.mr, rows - i),
@@ -167,6 +168,7 @@ static void dot_run(const struct adl_conv_algorithm *self, const struct adl_conv
                 .ldr = conv->ldr,
                 .c = out + row * conv->ldo + k,
                 .ldc = conv->ldo,
+                .accumulate = conv->accumulate,
                 .lo = conv->lo,
                 .hi = conv->hi,
             };

@@ -72,6 +72,9 @@ struct adl_train_call {
     /* Whether scratch memory is saved where that costs little time. Gradients of weights may then
      * be summed in another order. */
     bool frugal;
+    /* Whether the backward pass may round what it multiplies to bfloat16, where the processor
+     * multiplies such numbers (kernels/bf16.h). */
+    bool bf16_backward;
     float *saved;   /* saved_floats() floats, kept from the forward to the backward pass */
     float *scratch; /* scratch_floats() floats, lost between calls */
 

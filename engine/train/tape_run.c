@@ -51,6 +51,7 @@ struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int ba
         .pool = tape->pool,
         .kernels = tape->kernels,
         .frugal = tape->bf16,
+        .bf16_backward = tape->bf16 && tape->kernels->bf16->dot,
         .batch = batch,
         .in = arrays->in,
         .in_shape = arrays->in_shape,

@@ -26,6 +26,9 @@
 /* With fewer channels than this, the additions of Strassen's algorithm do not pay off. */
 #define STRASSEN_CHANNELS 256
 
+/* The time of products of bfloat16, rounding included, as a fraction of that of float32. */
+#define DOT_TIME 0.6
+
 /* Returns the estimated cost of Winograd's algorithm over a batch, as a multiple of the N P Q
  * R S C K multiply-adds of the direct product. */
 static double conv_choice_winograd_cost(const struct adl_conv *conv, int batch, int points)
@@ -43,18 +46,27 @@ static double conv_choice_winograd_cost(const struct adl_conv *conv, int batch, 
     return adl_winograd_cost(&pass) / (outputs * conv->r * conv->s * conv->c * conv->k);
 }
 
+/* Returns the time of a direct product relative to one in float32. */
+static double conv_choice_direct(const struct adl_conv *conv, const struct adl_kernels *kernels)
+{
+    bool dot = conv->precision == ADL_PRECISION_BF16 &&
+               adl_conv_dot_bf16.supports(&adl_conv_dot_bf16, conv, kernels);
+    return dot ? DOT_TIME : 1;
+}
+
 bool adl_conv_choose_grad_winograd(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                    int batch)
 {
     return adl_conv_grad_winograd_supports(conv, kernels) &&
-           conv_choice_winograd_cost(conv, batch, ADL_GRAD_WINOGRAD_POINTS) < WINOGRAD_FRACTION;
+           conv_choice_winograd_cost(conv, batch, ADL_GRAD_WINOGRAD_POINTS) <
+               WINOGRAD_FRACTION * conv_choice_direct(conv, kernels);
 }
 
 /* Returns the points of a tile's side, or 0 if the direct product is expected to be faster. */
 static int conv_choice_points(const struct adl_conv *conv, const struct adl_kernels *kernels,
                               int batch)
 {
-    double best = 1;
+    double best = conv_choice_direct(conv, kernels);
     int points = 0;
     for (int n = 6; n <= 8; n += 2) {
         if (!adl_conv_batch_winograd_supports(conv, kernels, n))
@@ -99,6 +111,8 @@ const struct adl_conv_algorithm *adl_conv_choose_algorithm(const struct adl_conv
         return &adl_conv_depthwise;
     if (points && winograd->supports(winograd, conv, kernels))
         return winograd;
+    if (conv_choice_direct(conv, kernels) < 1)
+        return &adl_conv_dot_bf16;
     if (conv_choice_strassen(conv, kernels))
         return &adl_conv_strassen;
     return adl_conv_gemm.supports(&adl_conv_gemm, conv, kernels) ? &adl_conv_gemm : &adl_conv_blas;

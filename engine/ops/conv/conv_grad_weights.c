@@ -13,14 +13,20 @@
  * sum of its own; the sums are then added up in order. The division depends on the shape and
  * the batch alone, so the result does not depend on the number of threads.
  *
+ * Where the products are of bfloat16 numbers (conv->precision, kernels/bf16.h), the pixels are the
+ * depth, so that a pair is of two pixels: both blocks are copied as pairs of rows, rounded.
+ *
  * Depthwise convolutions have one column for each tap and no product; their sums are made by
  * vector kernels along the channels instead. */
 
 #include "ops/conv/conv_grad_weights.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
+#include "kernels/bf16.h"
 #include "kernels/blas.h"
 
 #define BLOCK_COLUMNS ((size_t)384)
@@ -28,6 +34,8 @@
 #define WANTED_TASKS ((size_t)8)
 /* Floats in the widest vector of any instruction set. */
 #define MAX_LANES ((size_t)16)
+/* Columns of a product of bfloat16 numbers with any instruction set; they divide BLOCK_COLUMNS. */
+#define MAX_DOT_COLUMNS 32
 
 /* How the work falls into tasks. */
 struct split {
@@ -50,12 +58,23 @@ static struct split conv_grad_weights_split(const struct adl_conv *conv, int bat
     return s;
 }
 
-/* Returns the scratch floats of one worker: a block of X; or, for a depthwise convolution,
- * the sums of a run, and the sums and the scratch of kernels->depthwise_grad. */
+/* Returns whether the products are of bfloat16 numbers. */
+static bool conv_grad_weights_rounds(const struct adl_conv *conv)
+{
+    return conv->precision == ADL_PRECISION_BF16 && conv->groups == 1;
+}
+
+/* Returns the scratch floats of one worker: a block of X, and in bfloat16 one of pairs of X and one
+ * of pairs of dY; or, for a depthwise convolution, the sums of a run, and the sums and the scratch
+ * of kernels->depthwise_grad. */
 static size_t conv_grad_weights_worker(const struct adl_conv *conv)
 {
     size_t sums = (size_t)conv->c * (size_t)conv->r * (size_t)conv->s;
-    return ADL_MAX(BLOCK_ROWS * BLOCK_COLUMNS, 3 * sums + 9 * MAX_LANES);
+    size_t block = BLOCK_ROWS * BLOCK_COLUMNS;
+    if (conv_grad_weights_rounds(conv))
+        block += block / 2 +
+                 adl_ceil_div(BLOCK_ROWS / 2 * (size_t)conv->k, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
+    return ADL_MAX(block, 3 * sums + 9 * MAX_LANES);
 }
 
 size_t adl_conv_grad_weights_scratch(const struct adl_conv *conv, int batch, int threads)
@@ -148,6 +167,60 @@ static void conv_grad_weights_run(const struct job *job, size_t run, int worker)
             to[c * taps + tap] = sums[tap * channels + c];
 }
 
+/* Copies `count` rows as pairs of rows, in panels of `width` columns each, of which the last has
+ * zeros beyond the last column: panel by panel, and pair by pair within. */
+static void conv_grad_weights_pairs(const struct adl_bf16_kernels *kernels, const float *x,
+                                    size_t ldx, size_t count, size_t columns, size_t width,
+                                    uint32_t *pairs)
+{
+    for (size_t column = 0; column < columns; column += width) {
+        size_t there = ADL_MIN(width, columns - column);
+        for (size_t row = 0; row < count; row += 2, pairs += width) {
+            const float *first = x + row * ldx + column;
+            kernels->round_pairs(first, row + 1 < count ? first + ldx : NULL, there, pairs);
+            for (size_t i = there; i < width; i++)
+                pairs[i] = 0;
+        }
+    }
+}
+
+/* to[k][column] (+)= sum over `count` pixels of dY[pixel][k] X[pixel][column], in bfloat16. */
+static void conv_grad_weights_dot(const struct job *job, const float *dy, const float *x,
+                                  size_t ldx, size_t count, size_t columns, bool add, float *pairs,
+                                  float *to)
+{
+    static const float ones[MAX_DOT_COLUMNS] = {[0 ... MAX_DOT_COLUMNS - 1] = 1};
+    static const float zeros[MAX_DOT_COLUMNS];
+    const struct adl_bf16_kernels *kernels = job->kernels->bf16;
+    const struct adl_conv *conv = job->conv;
+    size_t mr = (size_t)kernels->dot_mr, nr = (size_t)kernels->dot_nr, k = (size_t)conv->k;
+    size_t steps = adl_ceil_div(count, 2);
+    uint32_t *b = (uint32_t *)(void *)pairs, *a = b + BLOCK_ROWS / 2 * BLOCK_COLUMNS;
+
+    conv_grad_weights_pairs(kernels, x, ldx, count, columns, nr, b);
+    conv_grad_weights_pairs(kernels, dy, conv->ldo, count, k, k, a);
+    for (size_t j = 0; j < columns; j += nr)
+        for (size_t i = 0; i < k; i += mr) {
+            const struct adl_bf16_tile tile = {
+                .a = (const uint16_t *)(a + i),
+                .lda = 2,
+                .a_step = 2 * k,
+                .b = b + j * steps,
+                .steps = steps,
+                .m = (int)ADL_MIN(mr, k - i),
+                .n = (int)ADL_MIN(nr, columns - j),
+                .scale = ones,
+                .bias = zeros,
+                .accumulate = add,
+                .c = to + i * job->split.depth + j,
+                .ldc = job->split.depth,
+                .lo = -INFINITY,
+                .hi = INFINITY,
+            };
+            kernels->dot(&tile);
+        }
+}
+
 /* Computes one block of columns over one run of images. */
 static void conv_grad_weights_product(const struct job *job, size_t task, int worker)
 {
@@ -176,8 +249,13 @@ static void conv_grad_weights_product(const struct job *job, size_t task, int wo
             const float *b = x + m * conv->ldx + group * s->depth + column;
             if (!dense)
                 adl_conv_copy_rows(conv, x, (int)group, m, count, column, columns, rows, columns);
-            adl_sgemm(true, false, channels, columns, count, dy + m * conv->ldo, conv->ldo,
-                      dense ? b : rows, dense ? conv->ldx : columns, beta, to, s->depth);
+            if (conv_grad_weights_rounds(conv))
+                conv_grad_weights_dot(job, dy + m * conv->ldo, dense ? b : rows,
+                                      dense ? conv->ldx : columns, count, columns, beta > 0,
+                                      rows + BLOCK_ROWS * BLOCK_COLUMNS, to);
+            else
+                adl_sgemm(true, false, channels, columns, count, dy + m * conv->ldo, conv->ldo,
+                          dense ? b : rows, dense ? conv->ldx : columns, beta, to, s->depth);
             beta = 1;
         }
     }

@@ -40,6 +40,14 @@ static struct adl_conv conv_train_forward_conv(const struct adl_train_call *call
     return adl_conv_describe(call->node->attr, *call->in_shape, call->out_shape);
 }
 
+/* The same convolution, of which the backward pass computes the gradients. */
+static struct adl_conv conv_train_described_back(const struct adl_train_call *call)
+{
+    struct adl_conv conv = conv_train_forward_conv(call);
+    conv.precision = call->bf16_backward ? ADL_PRECISION_BF16 : ADL_PRECISION_F32;
+    return conv;
+}
+
 /* Returns the pixels from the first tap of a side to the last, for `taps` taps. */
 static int conv_train_reach(const struct adl_conv *conv, int taps)
 {
@@ -323,7 +331,7 @@ static void conv_train_weights_grad(const struct adl_train_call *call, const str
 static void conv_train_backward(const struct adl_train_call *call)
 {
     const struct adl_conv_attr *attr = call->node->attr;
-    struct adl_conv conv = conv_train_forward_conv(call);
+    struct adl_conv conv = conv_train_described_back(call);
 
     if (call->grad_params[0])
         conv_train_weights_grad(call, &conv);
@@ -349,6 +357,7 @@ static size_t conv_train_scratch(const struct adl_train_call *call)
     int threads = adl_pool_threads(call->pool);
     size_t weights = conv_train_lines(adl_conv_weight_count(&conv));
     size_t most = conv_train_convolve_floats(call, &conv);
+    conv = conv_train_described_back(call);
     size_t grad = adl_conv_grad_weights_scratch(&conv, call->batch, threads);
     if (adl_conv_choose_grad_winograd(&conv, call->kernels, call->batch))
         grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&conv, call->batch, call->frugal));

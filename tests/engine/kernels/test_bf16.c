@@ -124,6 +124,7 @@ static void check_map_conversions(const struct adl_kernels *kernels)
     enum { MOST = 131 };
     float x[MOST], out[MOST + 1];
     uint16_t rounded[MOST + 1];
+    uint32_t pairs[MOST / 2 + 1];
     struct adl_rng rng;
     int wrong = 0;
 
@@ -139,6 +140,15 @@ static void check_map_conversions(const struct adl_kernels *kernels)
         for (size_t i = 0; i < count; i++) {
             wrong += rounded[i] != adl_bf16_from_float(x[i]);
             wrong += bits_of(out[i]) != (uint32_t)rounded[i] << 16;
+        }
+        size_t half = count / 2;
+        for (int rows = 1; rows <= 2; rows++) {
+            pairs[half] = 0xa5a5a5a5;
+            kernels->bf16->round_pairs(x, rows > 1 ? x + half : NULL, half, pairs);
+            wrong += pairs[half] != 0xa5a5a5a5;
+            for (size_t i = 0; i < half; i++)
+                wrong +=
+                    pairs[i] != (rounded[i] | (rows > 1 ? (uint32_t)rounded[half + i] << 16 : 0));
         }
     }
     if (wrong)
@@ -229,12 +239,12 @@ static void dot_defined(const struct adl_bf16_tile *t)
         for (size_t j = 0; j < (size_t)t->n; j++) {
             float sum = 0;
             for (size_t l = 0; l < t->steps; l++) {
-                const uint16_t *a = t->a + i * t->lda + 2 * l;
+                const uint16_t *a = t->a + i * t->lda + l * t->a_step;
                 uint32_t pair = t->b[l * DOT_COLUMNS + j];
                 sum = fmaf(dot_value(a[1]), dot_value((uint16_t)(pair >> 16)), sum);
                 sum = fmaf(dot_value(a[0]), dot_value((uint16_t)pair), sum);
             }
-            float v = fmaf(sum, t->scale[j], t->bias[j]);
+            float v = fmaf(sum, t->scale[j], t->accumulate ? t->c[i * t->ldc + j] : t->bias[j]);
             v += t->residual ? t->residual[i * t->ldr + j] : 0;
             t->c[i * t->ldc + j] = fminf(fmaxf(v, t->lo), t->hi);
         }
@@ -246,7 +256,7 @@ static void check_products(const struct adl_kernels *kernels)
 {
     enum { MOST_STEPS = 37, LDA = 2 * MOST_STEPS + 6, LDC = 50, ROWS = 16 };
     const struct adl_bf16_kernels *k = kernels->bf16;
-    static uint16_t a[ROWS * LDA];
+    static uint16_t a[ROWS * LDA + 2 * ROWS];
     static _Alignas(64) uint32_t b[(MOST_STEPS + 32) * DOT_COLUMNS];
     static float got[ROWS * LDC], want[ROWS * LDC], residual[ROWS * LDC];
     float scale[DOT_COLUMNS], bias[DOT_COLUMNS];
@@ -275,7 +285,9 @@ static void check_products(const struct adl_kernels *kernels)
                 residual[i] = (float)adl_rng_below(&rng, 1000) - 500;
             }
             struct adl_bf16_tile tile = {.a = a,
-                                         .lda = LDA,
+                                         .lda = n % 5 ? LDA : 2,
+                                         .a_step = n % 5 ? 2 : 2 * ROWS,
+                                         .accumulate = n % 7 == 0,
                                          .b = b,
                                          .steps = 1 + adl_rng_below(&rng, MOST_STEPS),
                                          .m = m,
