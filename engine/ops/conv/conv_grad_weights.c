@@ -77,10 +77,16 @@ static size_t conv_grad_weights_worker(const struct adl_conv *conv)
     return ADL_MAX(block, 3 * sums + 9 * MAX_LANES);
 }
 
+/* Returns the floats of the sums of all runs, whole cache lines. */
+static size_t conv_grad_weights_sums(const struct adl_conv *conv, const struct split *s)
+{
+    return adl_ceil_div(s->runs * adl_conv_weight_count(conv), ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
+}
+
 size_t adl_conv_grad_weights_scratch(const struct adl_conv *conv, int batch, int threads)
 {
     struct split s = conv_grad_weights_split(conv, batch);
-    return s.runs * adl_conv_weight_count(conv) + (size_t)threads * conv_grad_weights_worker(conv);
+    return conv_grad_weights_sums(conv, &s) + (size_t)threads * conv_grad_weights_worker(conv);
 }
 
 struct job {
@@ -301,7 +307,7 @@ void adl_conv_grad_weights(const struct adl_conv_pass *pass, const float *x, con
                       .grad_out = grad_out,
                       .grad = grad};
     job.partial = job.split.runs > 1 ? pass->scratch : grad;
-    job.workers = pass->scratch + job.split.runs * count;
+    job.workers = pass->scratch + conv_grad_weights_sums(pass->conv, &job.split);
     adl_pool_for(pass->pool, job.split.tasks * job.split.runs, conv_grad_weights_task, &job);
     if (job.split.runs > 1)
         adl_pool_for(pass->pool, adl_ceil_div(count, JOIN_FLOATS), conv_grad_weights_join, &job);
