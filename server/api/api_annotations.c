@@ -155,21 +155,51 @@ static void answer_failure(struct change *c, enum adl_problem problem, const str
                        err->message);
 }
 
+/* Reserves the memory for a picture's check in the budget of --memory, and sets *reserved to it.
+ * Answers the request and returns false if it is not there. */
+static bool reserve(struct adl_exchange *exchange, size_t *reserved)
+{
+    const struct adl_http_request *http = exchange->http;
+    const struct adl_server *server = exchange->server;
+    size_t bytes =
+        adl_annotations_picture_bytes(server->annotations, http->body, http->body_length);
+    struct adl_error err = {0};
+
+    if (bytes > server->memory - server->memory / 8) {
+        adl_answer_problem(exchange, ADL_PROBLEM_IMAGE_TOO_LARGE, 0,
+                           "checking this picture takes %zu MiB of memory, more than --memory "
+                           "leaves for one",
+                           bytes / ADL_MIB);
+        return false;
+    }
+    if (adl_batcher_keep_more(server->batcher, bytes, &err) < 0) {
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
+                           "there is not enough memory for the picture at present");
+        return false;
+    }
+    *reserved = bytes;
+    return true;
+}
+
 static void put_now(struct adl_exchange *exchange)
 {
     struct change *c = exchange->work;
+    size_t reserved = 0;
     struct adl_annotations *store = exchange->server->annotations;
     const struct adl_http_request *http = exchange->http;
     struct adl_error err = {0};
     json_t *record = NULL;
     enum adl_problem problem;
 
+    if (c->picture && !reserve(exchange, &reserved))
+        return;
     if (c->picture)
         problem = adl_annotations_put_picture(store, c->name, http->body, http->body_length,
                                               &record, &err);
     else
         problem = adl_annotations_put_boxes(store, c->name, http->body ? http->body : "",
                                             http->body_length, &record, &err);
+    adl_batcher_give_back(exchange->server->batcher, reserved);
     if (problem == ADL_PROBLEM_NONE)
         adl_answer_json(exchange, record);
     else

@@ -9,6 +9,7 @@
 #include "kernels/blas.h"
 #include "server/api/assets.h"
 #include "server/api/server.h"
+#include "server/http/tls.h"
 
 /* Scripts, styles and images come from this server only, and no page may be framed. */
 #define PAGE_POLICY                                                                                \
@@ -66,7 +67,8 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .queue_capacity = server->queue_capacity,
         .memory = adl_batcher_memory(server->batcher),
         .memory_limit = server->memory,
-        .connections = adl_http_connections(server->http),
+        .connections = atomic_load(&server->connections),
+        .certificate_expires = server->tls ? adl_tls_expires(server->tls) : 0,
         .version = ADL_VERSION,
         .cpu = adl_cpu_name(),
         .blas = adl_blas_version(),

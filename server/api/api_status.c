@@ -47,6 +47,6 @@ void adl_api_status(struct adl_exchange *exchange, const char *rest)
             "version", ADL_VERSION, "cpu", adl_cpu_name(), "queue", "images", (json_int_t)depth,
             "capacity", (json_int_t)server->queue_capacity, "requests",
             (json_int_t)atomic_load_explicit(&server->metrics.in_flight, memory_order_relaxed),
-            "connections", (json_int_t)adl_http_connections(server->http), "stages", stages,
+            "connections", (json_int_t)atomic_load(&server->connections), "stages", stages,
             "models", models, "training", server->runs != NULL));
 }

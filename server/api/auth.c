@@ -20,27 +20,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <time.h>
 
-#include "base/limits.h"
+#include "base/clock.h"
 #include "base/mem.h"
-#include "base/sha256.h"
-#include "io/file.h"
-
-typedef char digest[65];
+#include "base/size.h"
 
 struct adl_auth {
     pthread_mutex_t lock;
-    digest *tokens; /* under the lock */
+    struct adl_token *tokens; /* under the lock */
     size_t count;
 };
-
-static void digest_of(const char *token, size_t length, digest out)
-{
-    struct adl_sha256 hash;
-    adl_sha256_init(&hash);
-    adl_sha256_update(&hash, token, length);
-    adl_sha256_hex(&hash, out);
-}
 
 struct adl_auth *adl_auth_create(struct adl_error *err)
 {
@@ -62,64 +53,40 @@ void adl_auth_free(struct adl_auth *auth)
     adl_free(auth);
 }
 
-static int add_line(const char *path, int number, const char *line, size_t length, digest *tokens,
-                    size_t *count, struct adl_error *err)
+/* Takes over what is left of the rates, so that a reload gives nobody more. Called under the
+ * lock. */
+static void keep_rates(const struct adl_auth *auth, struct adl_token *tokens, size_t count)
 {
-    while (length > 0 && strchr(" \t\r", line[length - 1]))
-        length--;
-    while (length > 0 && strchr(" \t", *line)) {
-        line++;
-        length--;
-    }
-    if (length == 0 || *line == '#')
-        return 0;
-    for (size_t i = 0; i < length; i++)
-        if (line[i] <= ' ' || line[i] > '~')
-            return adl_fail(err, ADL_ERR_FORMAT,
-                            "%s: line %d: a token consists of ASCII characters without blanks",
-                            path, number);
-    if (*count == ADL_LIMIT_TOKENS)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s: more than %d tokens", path, ADL_LIMIT_TOKENS);
-    digest_of(line, length, tokens[(*count)++]);
-    return 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < auth->count; k++)
+            if (tokens[i].rate > 0 && auth->tokens[k].rate > 0 &&
+                !strcmp(tokens[i].digest, auth->tokens[k].digest)) {
+                tokens[i].left = ADL_MIN(auth->tokens[k].left, tokens[i].left);
+                tokens[i].left_at_ns = auth->tokens[k].left_at_ns;
+            }
 }
 
 int adl_auth_read_tokens(struct adl_auth *auth, const char *path, struct adl_error *err)
 {
-    size_t length, count = 0;
-    digest *tokens = NULL, *old;
-    int number = 1, result = -1;
-    char *text = adl_file_read(path, ADL_LIMIT_TOKEN_FILE_BYTES, &length, err);
+    size_t count;
+    struct adl_token *tokens = adl_tokens_read(path, &count, err), *old;
 
-    if (!text)
+    if (!tokens)
         return -1;
-    tokens = adl_malloc(ADL_LIMIT_TOKENS, sizeof *tokens);
-    if (!tokens) {
-        adl_fail_nomem(err, "tokens");
-        goto out;
-    }
-    for (size_t offset = 0; offset < length; number++) {
-        const char *end = memchr(text + offset, '\n', length - offset);
-        size_t line = end ? (size_t)(end - text) - offset : length - offset;
-        ADL_TRY(add_line(path, number, text + offset, line, tokens, &count, err));
-        offset += line + 1;
-    }
-    if (count == 0) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: contains no token; write one per line", path);
-        goto out;
-    }
     pthread_mutex_lock(&auth->lock);
+    keep_rates(auth, tokens, count);
     old = auth->tokens;
     auth->tokens = tokens;
     auth->count = count;
     pthread_mutex_unlock(&auth->lock);
-    tokens = old;
-    result = 0;
-out:
-    explicit_bzero(text, length);
-    adl_free(text);
-    adl_free(tokens);
-    return result;
+    adl_free(old);
+    return 0;
+}
+
+bool adl_auth_file_is_open(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IROTH);
 }
 
 bool adl_auth_required(struct adl_auth *auth)
@@ -130,25 +97,59 @@ bool adl_auth_required(struct adl_auth *auth)
     return required;
 }
 
-enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header)
+/* Takes one request off the rate of a token, if one is left. Called under the lock. */
+static bool take(struct adl_token *token, struct adl_auth_answer *answer)
+{
+    const double each_s = (double)token->window_s / token->rate;
+    uint64_t now = adl_clock_ns();
+    bool taken;
+
+    if (token->left_at_ns > 0)
+        token->left += adl_clock_ms(token->left_at_ns, now) / 1e3 / each_s;
+    token->left = ADL_MIN(token->left, (double)token->rate);
+    token->left_at_ns = now;
+    taken = token->left >= 1;
+    if (taken)
+        token->left -= 1;
+    answer->rate = token->rate;
+    answer->window_s = token->window_s;
+    answer->left = (unsigned)token->left;
+    answer->wait_s = 1 + (unsigned)((1 - ADL_MIN(token->left, 1.0)) * each_s);
+    answer->reset_s = 1 + (unsigned)(((double)token->rate - token->left) * each_s);
+    return taken;
+}
+
+enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header, unsigned rights,
+                                     struct adl_auth_answer *answer)
 {
     static const char scheme[] = "Bearer ";
-    const char *token = "";
-    digest given;
-    bool found = false;
-    enum adl_auth_verdict verdict;
+    const char *text = "";
+    char given[65];
+    struct adl_token *found = NULL;
+    enum adl_auth_verdict verdict = ADL_AUTH_GRANTED;
 
+    *answer = (struct adl_auth_answer){.name = ""};
     if (header && !strncasecmp(header, scheme, sizeof scheme - 1))
-        for (token = header + sizeof scheme - 1; *token == ' ';)
-            token++;
-    digest_of(token, strlen(token), given);
+        for (text = header + sizeof scheme - 1; *text == ' ';)
+            text++;
+    adl_token_digest(text, strlen(text), given);
     pthread_mutex_lock(&auth->lock);
     /* Every token is compared, so that the time does not depend on which one matches. */
-    for (size_t i = 0; i < auth->count; i++)
-        found |= memeql_sec(given, auth->tokens[i], sizeof(digest)) != 0;
-    verdict = found || auth->count == 0 ? ADL_AUTH_GRANTED
-              : header                  ? ADL_AUTH_WRONG
-                                        : ADL_AUTH_MISSING;
+    for (size_t i = auth->count; i-- > 0;)
+        if (memeql_sec(given, auth->tokens[i].digest, sizeof given))
+            found = &auth->tokens[i];
+    if (found)
+        snprintf(answer->name, sizeof answer->name, "%s", found->name);
+    if (auth->count == 0)
+        verdict = ADL_AUTH_GRANTED;
+    else if (!found)
+        verdict = header ? ADL_AUTH_WRONG : ADL_AUTH_MISSING;
+    else if (found->expires > 0 && (int64_t)time(NULL) >= found->expires)
+        verdict = ADL_AUTH_EXPIRED;
+    else if (found->rate > 0 && !take(found, answer))
+        verdict = ADL_AUTH_LIMITED;
+    else if (rights & ~found->rights)
+        verdict = ADL_AUTH_FORBIDDEN;
     pthread_mutex_unlock(&auth->lock);
     return verdict;
 }

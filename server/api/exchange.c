@@ -82,7 +82,7 @@ static void allow_origin(struct adl_exchange *exchange)
         return;
     adl_http_add_header(exchange->http, "Access-Control-Allow-Origin", "%s", allowed);
     adl_http_add_header(exchange->http, "Access-Control-Expose-Headers",
-                        "X-Request-Id, Retry-After");
+                        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy");
     adl_http_add_header(exchange->http, "Vary", "Origin");
 }
 
@@ -98,18 +98,60 @@ static void answer_options(struct adl_exchange *exchange, const char *methods)
     adl_http_reply(exchange->http, 204, NULL, (struct adl_http_body){0});
 }
 
+/* Returns the right that a request needs; 0: none, because its path does not exist. */
+static unsigned rights_of(const struct adl_exchange *exchange)
+{
+    if (!exchange->route)
+        return 0;
+    return exchange->route->right ? (unsigned)exchange->route->right : ADL_RIGHT_LOCALIZE;
+}
+
+static const char *name_of(unsigned right)
+{
+    unsigned bit = 0;
+
+    while (adl_right_names[bit] && !(right & 1U << bit))
+        bit++;
+    return adl_right_names[bit] ? adl_right_names[bit] : "";
+}
+
 static bool is_authorized(struct adl_exchange *exchange)
 {
-    const char *header = adl_http_header(exchange->http, "Authorization");
-    enum adl_auth_verdict verdict = adl_auth_check(exchange->server->auth, header);
+    static const char *const details[] = {
+        [ADL_AUTH_MISSING] = "the request carries no bearer token",
+        [ADL_AUTH_WRONG] = "the token is not valid",
+        [ADL_AUTH_EXPIRED] = "the token has expired",
+    };
+    struct adl_http_request *http = exchange->http;
+    const char *header = adl_http_header(http, "Authorization");
+    unsigned rights = rights_of(exchange);
+    struct adl_auth_answer answer;
+    enum adl_auth_verdict verdict = adl_auth_check(exchange->server->auth, header, rights, &answer);
 
+    snprintf(exchange->token, sizeof exchange->token, "%s", answer.name);
+    if (answer.rate > 0) {
+        adl_http_add_header(http, "RateLimit-Policy", "\"token\";q=%u;w=%u", answer.rate,
+                            answer.window_s);
+        adl_http_add_header(http, "RateLimit", "\"token\";r=%u;t=%u", answer.left, answer.reset_s);
+    }
     if (verdict == ADL_AUTH_GRANTED)
         return true;
-    adl_http_add_header(exchange->http, "WWW-Authenticate", "Bearer realm=\"adl-server\"%s",
-                        verdict == ADL_AUTH_WRONG ? ", error=\"invalid_token\"" : "");
-    adl_answer_problem(exchange, ADL_PROBLEM_UNAUTHORIZED, 0, "%s",
-                       verdict == ADL_AUTH_WRONG ? "the token is not valid"
-                                                 : "the request carries no bearer token");
+    if (verdict == ADL_AUTH_LIMITED) {
+        adl_answer_problem(exchange, ADL_PROBLEM_RATE_LIMITED, answer.wait_s,
+                           "the token may make %u requests in %u second%s", answer.rate,
+                           answer.window_s, ADL_S(answer.window_s));
+    } else if (verdict == ADL_AUTH_FORBIDDEN) {
+        adl_http_add_header(
+            http, "WWW-Authenticate",
+            "Bearer realm=\"adl-server\", error=\"insufficient_scope\", scope=\"%s\"",
+            name_of(rights));
+        adl_answer_problem(exchange, ADL_PROBLEM_FORBIDDEN, 0, "the token lacks the right %s",
+                           name_of(rights));
+    } else {
+        adl_http_add_header(http, "WWW-Authenticate", "Bearer realm=\"adl-server\"%s",
+                            verdict == ADL_AUTH_MISSING ? "" : ", error=\"invalid_token\"");
+        adl_answer_problem(exchange, ADL_PROBLEM_UNAUTHORIZED, 0, "%s", details[verdict]);
+    }
     return false;
 }
 
@@ -148,6 +190,33 @@ static bool is_framed(struct adl_exchange *exchange)
     return false;
 }
 
+/* Returns whether a route exists on the listener of this request, with these options. */
+static bool exists(const struct adl_exchange *exchange, const struct adl_route *route)
+{
+    const struct adl_server *server = exchange->server;
+    const bool admin = exchange->door->admin;
+
+    if ((route->web && !server->web) || (route->annotations && !server->annotations))
+        return false;
+    switch (route->where) {
+    case ADL_ON_MAIN: return !admin;
+    case ADL_ON_BOTH: return true;
+    case ADL_ON_ADMIN: return admin;
+    case ADL_ON_ADMIN_IF_ANY: return admin || !server->has_admin;
+    }
+    return false;
+}
+
+/* Returns whether a request that changes something comes from a page of another origin, which a
+ * browser lets send some requests to any address that it can reach. Only the listener for
+ * administration has such requests without a body that a page could not send. */
+static bool is_from_elsewhere(const struct adl_exchange *exchange)
+{
+    return exchange->door->admin && exchange->method != ADL_METHOD_GET &&
+           exchange->method != ADL_METHOD_HEAD && exchange->method != ADL_METHOD_OPTIONS &&
+           adl_http_header(exchange->http, "Origin");
+}
+
 static void dispatch(struct adl_exchange *exchange)
 {
     struct adl_server *server = exchange->server;
@@ -157,7 +226,7 @@ static void dispatch(struct adl_exchange *exchange)
 
     if (!is_framed(exchange))
         return;
-    if (server->loopback &&
+    if (exchange->door->loopback &&
         !adl_auth_host_allowed(http->host, server->allowed_hosts, server->allowed_host_count)) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
                            "\"%s\" is not a name of this machine; --allow-host allows it",
@@ -165,8 +234,7 @@ static void dispatch(struct adl_exchange *exchange)
         return;
     }
     exchange->route = adl_route_find(http->path, &rest);
-    if (exchange->route && ((exchange->route->web && !server->web) ||
-                            (exchange->route->annotations && !server->annotations)))
+    if (exchange->route && !exists(exchange, exchange->route))
         exchange->route = NULL;
     if (exchange->method == ADL_METHOD_OPTIONS && (exchange->route || !strcmp(http->path, "*"))) {
         if (exchange->route)
@@ -179,7 +247,7 @@ static void dispatch(struct adl_exchange *exchange)
     /* With an inherited socket, requests are still answered while draining, so that clients do
      * not notice the restart. The connections are few and get fewer: each is closed after its
      * answer, and no other is accepted. */
-    if (server->draining && !server->inherited &&
+    if (server->draining && (!server->inherited || exchange->door->admin) &&
         !(exchange->route && exchange->route->unattended)) {
         adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
         return;
@@ -190,6 +258,11 @@ static void dispatch(struct adl_exchange *exchange)
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
                            "the path %s does not exist; GET /openapi.json lists the paths",
                            ADL_SHORT(http->path));
+        return;
+    }
+    if (is_from_elsewhere(exchange)) {
+        adl_answer_problem(exchange, ADL_PROBLEM_FORBIDDEN, 0,
+                           "a page in a browser may not change the server");
         return;
     }
     if (exchange->method == ADL_METHOD_POST && exchange->route->post) {
@@ -211,7 +284,8 @@ static void dispatch(struct adl_exchange *exchange)
 
 static void on_begin(struct adl_http_request *http)
 {
-    struct adl_server *server = adl_http_context(http);
+    const struct adl_door *door = adl_http_context(http);
+    struct adl_server *server = door->server;
     struct adl_exchange *exchange = adl_calloc(1, sizeof *exchange);
 
     if (!exchange) {
@@ -220,6 +294,7 @@ static void on_begin(struct adl_http_request *http)
     }
     http->context = exchange;
     exchange->server = server;
+    exchange->door = door;
     exchange->http = http;
     exchange->routes = adl_routes;
     exchange->method = method_of(http->method);
@@ -296,13 +371,14 @@ static void log_exchange(const struct adl_exchange *exchange, bool sent, double 
     for (char *c = path; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
-    fields = json_pack(
-        "{s:s, s:s*, s:s, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
-        exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL, "remote",
-        http->remote, "method", adl_method_names[exchange->method], "path", path_value, "status",
-        http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
-        (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model, "problem",
-        exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
+    fields =
+        json_pack("{s:s, s:s*, s:s, s:s*, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
+                  exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL,
+                  "remote", http->remote, "token", *exchange->token ? exchange->token : NULL,
+                  "method", adl_method_names[exchange->method], "path", path_value, "status",
+                  http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
+                  (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model,
+                  "problem", exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
     if (fields && exchange->images > 1)
         json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
     if (fields && !sent)
@@ -315,7 +391,7 @@ static void log_exchange(const struct adl_exchange *exchange, bool sent, double 
 static void on_done(struct adl_http_request *http, bool sent)
 {
     struct adl_exchange *exchange = http->context;
-    struct adl_server *server = adl_http_context(http);
+    struct adl_server *server = ((const struct adl_door *)adl_http_context(http))->server;
     size_t route = adl_route_count();
     double ms = adl_clock_ms(http->start_ns, adl_clock_ns());
 

@@ -17,12 +17,23 @@ static void answer_now(struct adl_errand *errand)
     adl_http_resume(http);
 }
 
+static void refuse_now(struct adl_errand *errand)
+{
+    struct adl_exchange *exchange =
+        (struct adl_exchange *)((char *)errand - offsetof(struct adl_exchange, errand));
+    struct adl_http_request *http = exchange->http;
+
+    adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
+    adl_http_resume(http);
+}
+
 void adl_later_submit(struct adl_errands *thread, struct adl_exchange *exchange,
                       adl_later_fn *answer)
 {
     struct adl_http_request *http = exchange->http;
 
     exchange->errand.run = answer_now;
+    exchange->errand.refuse = refuse_now;
     exchange->answer_later = answer;
     /* Suspended first: from the moment it is handed over, the thread may resume it. */
     adl_http_suspend(http);

@@ -52,7 +52,9 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/reload_requests.h"
 #include "server/api/server.h"
+#include "server/http/tls.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
@@ -62,6 +64,7 @@
 #define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
 #define SETTLE_MS 1000   /* how long to wait for connections that may carry a request soon */
 #define RECENT_MS 500    /* connections that are idle for longer are closed */
+#define FILES_MS 1000    /* how long a file is waited for in the end */
 #define LOADER_S 1       /* how long a load is waited for in the end */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
@@ -129,6 +132,15 @@ int adl_lifecycle_take_signals(struct adl_error *err)
     if (!taken || sigaction(SIGPIPE, &ignore, NULL) < 0)
         return adl_fail(err, ADL_ERR_IO, "cannot install signal handlers: %s", strerror(errno));
     return 0;
+}
+
+void adl_lifecycle_ask_reload(void)
+{
+    struct event event = {.signal = SIGHUP};
+
+    if (write(signal_pipe[1], &event, sizeof event) < 0) {
+        /* The pipe is full of events, which begin a reload if they are SIGHUPs as well. */
+    }
 }
 
 /* --- loading ------------------------------------------------------------------- */
@@ -222,12 +234,13 @@ static void answer_callers(struct callers *callers, const char *error)
     callers->count = 0;
 }
 
-/* Reports the end of a reload to the service manager and to the processes that wait for it. */
+/* Reports the end of a reload to the service manager and to all who wait for it. */
 static void end_reload(struct lifecycle *life)
 {
     notify_ready(life);
     answer_callers(&life->current_callers,
                    life->reload_error.kind ? life->reload_error.message : NULL);
+    adl_reload_requests_answer(life->server->reload_requests, &life->reload_error);
 }
 
 /* Joins the loader if it has finished. After the first load the server becomes ready, or
@@ -266,15 +279,23 @@ static void start_reload(struct lifecycle *life)
     life->reload_wanted = false;
     life->current_callers = life->next_callers;
     life->next_callers.count = 0;
+    adl_reload_requests_begin(life->server->reload_requests);
     adl_error_clear(err);
     adl_log(ADL_LOG_INFO, "reload", "reloading the models", NULL);
     adl_notify_reloading();
+    if (life->token_file && adl_auth_file_is_open(life->token_file))
+        adl_log(ADL_LOG_WARN, "reload", ADL_AUTH_OPEN_FILE,
+                json_pack("{s:o}", "file", adl_json_from_text(life->token_file)));
     if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, err) < 0) {
         adl_service_explain(life->token_file, err);
         adl_log(ADL_LOG_ERROR, "reload",
                 "the tokens could not be reloaded; the old ones stay valid",
                 json_pack("{s:o}", "error", adl_json_from_text(err->message)));
     }
+    if (life->server->tls && adl_tls_reload(life->server->tls, err) < 0)
+        adl_log(ADL_LOG_ERROR, "reload",
+                "the certificate could not be reloaded; the old one stays in use",
+                json_pack("{s:o}", "error", adl_json_from_text(err->message)));
     struct adl_error thread_error = {0};
     if (start_loading(life, &thread_error) < 0) {
         adl_log(ADL_LOG_ERROR, "reload", thread_error.message, NULL);
@@ -329,6 +350,14 @@ static struct event wait_for_signal(struct lifecycle *life, int timeout_ms)
     return (struct event){0};
 }
 
+static void check_deadlines(struct lifecycle *life)
+{
+    adl_http_enforce_deadlines(life->server->http);
+    if (life->server->admin)
+        adl_http_enforce_deadlines(life->server->admin);
+    adl_batcher_tick(life->server->batcher);
+}
+
 static int serve(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t watchdog = adl_notify_watchdog_ns();
@@ -338,8 +367,7 @@ static int serve(struct lifecycle *life, struct adl_error *err)
         pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);
     for (;;) {
         struct event event = wait_for_signal(life, pause_ms);
-        adl_http_enforce_deadlines(life->server->http);
-        adl_batcher_tick(life->server->batcher);
+        check_deadlines(life);
         if (event.signal == SIGHUP)
             reload(life, event.caller);
         else if (event.signal)
@@ -360,12 +388,32 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64
     while (adl_http_in_flight(http) > 0 ||
            (adl_clock_ns() < settle_ns && adl_http_unsettled(http, RECENT_MS) > 0)) {
         wait_for_signal(life, DRAIN_POLL_MS); /* SIGHUP has no effect any more */
-        adl_http_enforce_deadlines(life->server->http);
-        adl_batcher_tick(life->server->batcher);
+        check_deadlines(life);
         if (adl_clock_ns() > until_ns)
             return false;
     }
     return true;
+}
+
+/* Lets the I/O threads write the last answers, also to the last connections that were accepted,
+ * before they are stopped. */
+static void write_last(struct adl_http *http)
+{
+    for (int i = 0; i < SETTLE_MS / DRAIN_POLL_MS && adl_http_unsettled(http, 0) > 0; i++)
+        poll(NULL, 0, DRAIN_POLL_MS);
+}
+
+/* Waits for what is done with files, unless a disk hangs. Then requests stay suspended for ever,
+ * and the daemons, which cannot be stopped with them, end with the process. */
+static void finish_files(struct adl_server *server)
+{
+    bool read = adl_errands_finish(server->reader, FILES_MS);
+    bool written = adl_errands_finish(server->writer, FILES_MS);
+
+    server->files_hang = !read || !written;
+    if (server->files_hang)
+        adl_log(ADL_LOG_WARN, "stop", "a file system hangs, which is not waited for",
+                json_pack("{s:s}", "directory", read ? "--annotations" : "--runs"));
 }
 
 static void drain(struct lifecycle *life, int drain_s)
@@ -379,6 +427,7 @@ static void drain(struct lifecycle *life, int drain_s)
     adl_registry_stop_loading(server->registry);
     answer_callers(&life->current_callers, "the server is shutting down");
     answer_callers(&life->next_callers, "the server is shutting down");
+    adl_reload_requests_close(server->reload_requests);
     if (server->inherited)
         adl_http_stop_accepting(server->http, false);
     size_t requests = adl_http_in_flight(server->http);
@@ -392,14 +441,20 @@ static void drain(struct lifecycle *life, int drain_s)
      * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
-    adl_errands_finish(server->reader);
-    adl_errands_finish(server->writer);
+    finish_files(server);
     adl_http_stop_accepting(server->http, true);
-    /* Let the I/O threads write these answers, and those to the last connections that were
-     * accepted, before they are stopped. */
-    for (int i = 0; i < SETTLE_MS / DRAIN_POLL_MS && adl_http_unsettled(server->http, 0) > 0; i++)
-        poll(NULL, 0, DRAIN_POLL_MS);
+    write_last(server->http);
+    /* Until here the second listener says how far the end is. */
+    if (server->admin) {
+        adl_http_stop_accepting(server->admin, true);
+        write_last(server->admin);
+    }
+    if (server->files_hang)
+        return;
     adl_http_stop(server->http);
+    if (server->admin)
+        adl_http_stop(server->admin);
+    server->http = server->admin = NULL;
 }
 
 /* Goes on serving while /readyz says no, so that load balancers send their requests elsewhere
@@ -416,8 +471,7 @@ static void leave(struct lifecycle *life, int delay_s)
     while (adl_clock_ns() < until) {
         adl_notify("STOPPING=1\nSTATUS=leaving\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000");
         poll(NULL, 0, (int)ADL_MIN((until - adl_clock_ns()) / 1000000 + 1, (uint64_t)500));
-        adl_http_enforce_deadlines(life->server->http);
-        adl_batcher_tick(life->server->batcher);
+        check_deadlines(life);
     }
 }
 

@@ -11,22 +11,30 @@
  * The properties are members of struct adl_route. */
 
 POST_ROUTE("/localize", adl_api_localize_begin, adl_api_localize)
-GET_ROUTE("/models", adl_api_models)
-GET_ROUTE("/models/{name}", adl_api_model)
+GET_ROUTE("/models", adl_api_models, .where = ADL_ON_BOTH, .right = ADL_RIGHT_MODELS)
+GET_ROUTE("/models/{name}", adl_api_model, .where = ADL_ON_BOTH, .right = ADL_RIGHT_MODELS)
 GET_ROUTE("/annotations", adl_api_annotations, .annotations = true)
 KEPT_ROUTE("/annotations/{name}", adl_api_annotation, .annotations = true)
-GET_ROUTE("/healthz", adl_api_healthz, .open = true, .unattended = true)
-GET_ROUTE("/readyz", adl_api_readyz, .open = true, .unattended = true)
-GET_ROUTE("/health", adl_api_health, .open = true, .unattended = true)
-GET_ROUTE("/status", adl_api_status, .unattended = true)
-GET_ROUTE("/metrics", adl_api_metrics, .unattended = true)
-GET_ROUTE("/openapi.json", adl_api_asset, .open = true)
-GET_ROUTE("/problems", adl_api_problems, .open = true)
-GET_ROUTE("/problems/{name}", adl_api_problems, .open = true)
+GET_ROUTE("/healthz", adl_api_healthz, .where = ADL_ON_BOTH, .open = true, .unattended = true)
+GET_ROUTE("/readyz", adl_api_readyz, .where = ADL_ON_BOTH, .open = true, .unattended = true)
+GET_ROUTE("/health", adl_api_health, .where = ADL_ON_BOTH, .open = true, .unattended = true)
+GET_ROUTE("/status", adl_api_status, .where = ADL_ON_BOTH, .unattended = true,
+          .right = ADL_RIGHT_MODELS)
+GET_ROUTE("/metrics", adl_api_metrics, .where = ADL_ON_ADMIN_IF_ANY, .unattended = true,
+          .right = ADL_RIGHT_METRICS)
+GET_ROUTE("/openapi.json", adl_api_asset, .where = ADL_ON_BOTH, .open = true)
+POST_ROUTE("/reload", adl_api_reload_begin, adl_api_reload, .where = ADL_ON_ADMIN,
+           .right = ADL_RIGHT_ADMIN)
+GET_ROUTE("/problems", adl_api_problems, .where = ADL_ON_BOTH, .open = true)
+GET_ROUTE("/problems/{name}", adl_api_problems, .where = ADL_ON_BOTH, .open = true)
 GET_ROUTE("/training", adl_api_training_page, .open = true, .web = true)
-GET_ROUTE("/training/runs", adl_api_training_begin, .later = adl_api_training_runs)
-GET_ROUTE("/training/lines", adl_api_training_begin, .later = adl_api_training_lines)
-GET_ROUTE("/training/pictures", adl_api_training_begin, .later = adl_api_training_pictures)
-GET_ROUTE("/training/picture", adl_api_training_begin, .later = adl_api_training_picture)
+GET_ROUTE("/training/runs", adl_api_training_begin, .later = adl_api_training_runs,
+          .right = ADL_RIGHT_MODELS)
+GET_ROUTE("/training/lines", adl_api_training_begin, .later = adl_api_training_lines,
+          .right = ADL_RIGHT_MODELS)
+GET_ROUTE("/training/pictures", adl_api_training_begin, .later = adl_api_training_pictures,
+          .right = ADL_RIGHT_MODELS)
+GET_ROUTE("/training/picture", adl_api_training_begin, .later = adl_api_training_picture,
+          .right = ADL_RIGHT_MODELS)
 GET_ROUTE("/", adl_api_asset, .open = true, .web = true)
 GET_ROUTE("/{file}", adl_api_asset, .open = true, .web = true)

@@ -17,6 +17,14 @@
 #include "server/serving/registry.h"
 
 struct adl_runs;
+struct adl_server;
+
+/* Where requests come in: an HTTP daemon with its listening sockets. Immutable after the start. */
+struct adl_door {
+    struct adl_server *server;
+    bool admin;    /* that of --admin-listen */
+    bool loopback; /* only this machine can reach it: host names are checked */
+};
 
 /* Immutable after the start, except for `draining`; the parts have their own locks. */
 struct adl_server {
@@ -26,7 +34,6 @@ struct adl_server {
     int timeout_s;
     bool reduced_decode;
     bool web;
-    bool loopback; /* only this machine can reach the server: host names are checked */
     /* The service manager holds the listening socket: connections that this process does not
      * accept wait there for the next one. */
     bool inherited;
@@ -47,9 +54,16 @@ struct adl_server {
     struct adl_errands *writer; /* the thread that writes it */
     struct adl_auth *auth;
     struct adl_metrics metrics;
+    struct adl_door door, admin_door; /* the contexts of the two daemons */
     struct adl_http *http;
+    struct adl_http *admin; /* NULL without --admin-listen */
+    bool has_admin;
+    struct adl_tls *tls;        /* NULL: plain HTTP */
+    _Atomic size_t connections; /* open ones, of both */
+    struct adl_reload_requests *reload_requests;
     _Atomic bool draining;
     _Atomic bool leaving; /* /readyz says no, and everything else is answered as before */
+    bool files_hang;      /* at the end a thread still hangs in a file, and requests with it */
     bool stuck;           /* at the end a thread still hangs in a load, and uses the registry */
 };
 
@@ -58,18 +72,21 @@ struct adl_route;
 /* A request and its answer. The owner of its HTTP request (request.h) owns it. */
 struct adl_exchange {
     struct adl_server *server;
+    const struct adl_door *door;
     struct adl_http_request *http;
     const struct adl_route *routes; /* adl_routes, for handlers that list them */
     const struct adl_route *route;  /* of this request; NULL: its path does not exist */
     enum adl_method_index method;
     char request_id[ADL_LIMIT_REQUEST_ID_BYTES + 1];
-    char trace_id[33];        /* from the header traceparent; "": none */
-    enum adl_problem problem; /* the answer; ADL_PROBLEM_NONE if it is not an error */
-    const char *model;        /* for the log; NULL: none */
-    size_t images;            /* for the log */
-    void *work;               /* data of the handler, freed by `release` */
+    char token[ADL_TOKEN_NAME_BYTES + 1]; /* its name, for the log; "": none */
+    char trace_id[33];                    /* from the header traceparent; "": none */
+    enum adl_problem problem;             /* the answer; ADL_PROBLEM_NONE if it is not an error */
+    const char *model;                    /* for the log; NULL: none */
+    size_t images;                        /* for the log */
+    void *work;                           /* data of the handler, freed by `release` */
     void (*release)(void *work);
-    struct adl_errand errand; /* for later.c only, as the next one */
+    struct adl_errand errand;         /* for later.c only, as the next one */
+    struct adl_exchange *next_reload; /* for reload_requests.c only */
     void (*answer_later)(struct adl_exchange *exchange);
 };
 
@@ -96,12 +113,22 @@ struct adl_sender adl_sender_of(const struct adl_exchange *exchange);
 
 /* --- routes.c and exchange.c ----------------------------------------------------------------- */
 
+/* On which listener a route exists, where --admin-listen opens a second one. */
+enum adl_where {
+    ADL_ON_MAIN,
+    ADL_ON_BOTH,
+    ADL_ON_ADMIN,       /* absent without --admin-listen */
+    ADL_ON_ADMIN_IF_ANY /* on the main one without --admin-listen */
+};
+
 struct adl_route {
     const char *path; /* "/models/{name}": any last segment */
-    bool open;        /* needs no token */
-    bool unattended;  /* polled by machines: answered while draining, logged as debug */
-    bool web;         /* a file of the web page; absent with --no-web */
-    bool annotations; /* absent without --annotations */
+    enum adl_where where;
+    enum adl_right right; /* that a token has to have; 0: ADL_RIGHT_LOCALIZE */
+    bool open;            /* needs no token */
+    bool unattended;      /* polled by machines: answered while draining, logged as debug */
+    bool web;             /* a file of the web page; absent with --no-web */
+    bool annotations;     /* absent without --annotations */
     /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}.
      * post_begin is called with the headers and may refuse the request; `post` is called when
      * the body has arrived. The same holds for the other methods that have two handlers. */

@@ -15,11 +15,14 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "server/api/lifecycle.h"
+#include "server/api/reload_requests.h"
 #include "server/api/server.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/streams.h"
+#include "server/http/tls.h"
 #include "server/options/map_options.h"
 #include "server/options/option_strangers.h"
 #include "server/options/service_hint.h"
@@ -31,13 +34,14 @@
 
 struct settings {
     struct adl_option_list models;
-    const char *listen;
+    const char *listen, *admin_listen;
     int threads;
     int precision;
     const char *calibrate;
     const char *config;
     const char *token_file;
     bool no_auth;
+    const char *tls_cert, *tls_key, *tls_client_ca;
     size_t max_body;
     int max_pixels;
     double max_map_cost;
@@ -63,6 +67,7 @@ struct settings {
 };
 
 #define IO_THREADS 2
+#define ADMIN_CONNECTIONS 64 /* for health checks, scrapes and people: few, but never none */
 
 /* --- models -------------------------------------------------------------------- */
 
@@ -106,6 +111,12 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
 
 /* --- the sockets ----------------------------------------------------------------- */
 
+/* Returns the token file, which --no-auth overrides; NULL: none. */
+static const char *token_file(const struct settings *s)
+{
+    return s->no_auth ? NULL : s->token_file;
+}
+
 struct sockets {
     int fds[ADL_LIMIT_LISTENERS];
     size_t count;
@@ -123,7 +134,7 @@ static int name_socket(const struct settings *s, const struct sockets *sockets, 
 {
     int result = index < sockets->count
                      ? adl_http_listen_name(sockets->fds[index], name, 128, loopback, err)
-                     : adl_http_listen_check(s->listen, name, 128, loopback, err);
+                     : adl_http_listen_check("--listen", s->listen, name, 128, loopback, err);
 
     if (result == 0 && !*loopback && !s->token_file && !s->no_auth)
         return adl_fail(err, ADL_ERR_ARG,
@@ -144,7 +155,7 @@ static int open_sockets(struct adl_server *server, const struct settings *s,
         return -1;
     server->inherited = sockets->count > 0;
     if (!server->inherited && !s->check_config) {
-        if (adl_http_listen(s->listen, &sockets->fds[0], err) < 0)
+        if (adl_http_listen("--listen", s->listen, &sockets->fds[0], err) < 0)
             return -1;
         sockets->count = 1;
     }
@@ -156,8 +167,30 @@ static int open_sockets(struct adl_server *server, const struct settings *s,
     }
     /* No web page can make a browser connect to a Unix socket, so the host does not matter
      * there. */
-    server->loopback = all && any_tcp;
+    server->door.loopback = all && any_tcp;
     return 0;
+}
+
+/* Opens the socket of --admin-listen, or only checks its address. Whoever reaches it without a
+ * token could replace models, so --no-auth does not open it to other machines. */
+static int open_admin(struct adl_server *server, const struct settings *s, int *fd, char name[128],
+                      struct adl_error *err)
+{
+    bool local;
+
+    if (adl_http_listen_check("--admin-listen", s->admin_listen, name, 128, &local, err) < 0)
+        return -1;
+    if (!local && !token_file(s))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--admin-listen %s is reachable from other machines: give --token-file "
+                        "FILE, without --no-auth, or listen on 127.0.0.1 or unix:PATH",
+                        name);
+    server->admin_door.loopback = local && !is_unix(name);
+    if (s->check_config)
+        return 0;
+    if (adl_http_listen("--admin-listen", s->admin_listen, fd, err) < 0)
+        return -1;
+    return adl_http_listen_name(*fd, name, 128, &local, err); /* with the port that was chosen */
 }
 
 /* Returns an address at which a client on this machine reaches the server: the loopback address if
@@ -175,19 +208,33 @@ static const char *local_name(const char *name, char *text, size_t size)
     return text;
 }
 
+static const char *scheme(const struct adl_server *server, const char *name)
+{
+    return is_unix(name) ? "" : server->tls ? "https://" : "http://";
+}
+
+static void announce_admin(const struct adl_server *server, const char *name)
+{
+    printf("administration on %s%s\n", scheme(server, name), name);
+    adl_streams_flush_or_forget();
+    adl_log(ADL_LOG_INFO, "start", "listening for administration",
+            json_pack("{s:s}", "address", name));
+}
+
 static void announce(const struct adl_server *server, const char *name)
 {
     const char *lost;
     char local[160];
 
-    printf("listening on %s%s\n", is_unix(name) ? "" : "http://", name);
+    printf("listening on %s%s\n", scheme(server, name), name);
     local_name(name, local, sizeof local);
     if (isatty(STDOUT_FILENO) && !is_unix(name))
-        printf("  in a browser:       http://%s/\n"
+        printf("  in a browser:       %s%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
-               "@photo.jpg http://%s/localize\n",
-               local, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
-               local);
+               "@photo.jpg %s%s/localize\n",
+               scheme(server, name), local,
+               adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
+               scheme(server, name), local);
     /* Not fatal: the address is logged as well. */
     lost = adl_streams_flush_or_forget();
     if (lost)
@@ -199,12 +246,6 @@ static void announce(const struct adl_server *server, const char *name)
 }
 
 /* --- the parts ---------------------------------------------------------------------- */
-
-/* Returns the token file, which --no-auth overrides; NULL: none. */
-static const char *token_file(const struct settings *s)
-{
-    return s->no_auth ? NULL : s->token_file;
-}
 
 /* Raises the soft limit of file descriptors to the hard limit. Each connection takes a descriptor,
  * and the usual soft limit is lower than the number of connections that the server accepts. */
@@ -243,6 +284,24 @@ static void fill_server(struct adl_server *server, const struct settings *s)
         server->hash_seed = 0;
 }
 
+static int open_tls(struct adl_server *server, const struct settings *s, struct adl_error *err)
+{
+    if (!s->tls_cert && !s->tls_key && !s->tls_client_ca)
+        return 0;
+    if (!s->tls_cert || !s->tls_key)
+        return adl_fail(err, ADL_ERR_ARG, "TLS needs both --tls-cert and --tls-key");
+    server->tls = adl_tls_create(s->tls_cert, s->tls_key, s->tls_client_ca, err);
+    if (!server->tls) {
+        adl_service_explain(s->tls_key, err);
+        return -1;
+    }
+    if (adl_auth_file_is_open(s->tls_key))
+        adl_log(ADL_LOG_WARN, "config",
+                "everybody on this machine can read the key of the certificate; chmod 600 it",
+                json_pack("{s:o}", "file", adl_json_from_text(s->tls_key)));
+    return 0;
+}
+
 /* Opens the directory of --annotations, which a thread of its own writes. */
 static int open_annotations(struct adl_server *server, const struct settings *s,
                             struct adl_error *err)
@@ -256,6 +315,28 @@ static int open_annotations(struct adl_server *server, const struct settings *s,
     }
     server->writer = adl_errands_start(err);
     return server->writer ? 0 : -1;
+}
+
+/* Starts the daemon of --admin-listen, with the limits of the other one. It has a thread and
+ * connections of its own, so that it answers when the other one is full. */
+static int start_admin(struct adl_server *server, const struct adl_http_config *main_daemon,
+                       const char *name, int *fd, struct adl_error *err)
+{
+    struct adl_http_config config = *main_daemon;
+
+    config.listen_fds[0] = *fd;
+    config.listen_count = 1;
+    config.io_threads = 1;
+    config.connections = ADMIN_CONNECTIONS;
+    config.connections_each = 0;
+    if (is_unix(name))
+        config.tls = NULL;
+    config.context = &server->admin_door;
+    server->admin = adl_http_start(&config, err);
+    if (!server->admin)
+        return -1;
+    *fd = -1; /* the daemon owns it now */
+    return 0;
 }
 
 static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
@@ -275,12 +356,17 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .idle_s = (unsigned)(s->idle_timeout ? s->idle_timeout : s->timeout),
         .request_s = (unsigned)s->timeout,
         .bodies_bytes = memory_of(s) / 4,
+        .open = &server->connections,
+        .tls = server->tls,
         .hooks = adl_route_hooks,
-        .context = server,
+        .context = &server->door,
     };
+    char admin_name[128] = "";
+    int admin_fd = -1;
     struct adl_proxies *proxies = NULL;
     struct adl_runs *runs = NULL;
     struct sockets sockets = {.count = 0};
+    const char *own = NULL, *own_admin = NULL; /* addresses at which this process has listened */
     int result = -1;
 
     if (s->trusted_proxies.count > 0) {
@@ -295,6 +381,10 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
             goto out;
     }
     ADL_TRY(open_sockets(server, s, &sockets, err));
+    own = sockets.count > 0 && !server->inherited ? s->listen : NULL;
+    if (s->admin_listen)
+        ADL_TRY(open_admin(server, s, &admin_fd, admin_name, err));
+    own_admin = admin_fd >= 0 ? s->admin_listen : NULL;
     memcpy(http.listen_fds, sockets.fds, sizeof http.listen_fds);
     http.listen_count = sockets.count;
     if (s->check_config) {
@@ -309,22 +399,39 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         if (!server->reader)
             goto out;
     }
+    if (admin_fd >= 0 && start_admin(server, &http, admin_name, &admin_fd, err) < 0)
+        goto out;
     server->http = adl_http_start(&http, err);
     if (!server->http)
         goto out;
     sockets.count = 0; /* the daemon owns them now */
+    if (server->admin && adl_http_accept(server->admin, err) < 0)
+        goto out;
     /* Connections of an inherited socket are accepted later, when the models are loaded; see
      * lifecycle.c. */
-    if (!server->inherited && adl_http_accept(server->http, err) < 0) {
-        adl_http_stop(server->http);
+    if (!server->inherited && adl_http_accept(server->http, err) < 0)
         goto out;
-    }
     for (size_t i = 0; i < http.listen_count; i++)
         announce(server, sockets.names[i]);
+    if (server->admin)
+        announce_admin(server, admin_name);
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, s->drain_delay, err);
+    if (server->files_hang) {
+        adl_http_listen_remove(own);
+        adl_http_listen_remove(own_admin);
+        return result; /* threads still use all of it */
+    }
 out:
     for (size_t i = 0; i < sockets.count; i++)
         close(sockets.fds[i]);
+    if (admin_fd >= 0)
+        close(admin_fd);
+    if (server->http)
+        adl_http_stop(server->http);
+    if (server->admin)
+        adl_http_stop(server->admin);
+    adl_http_listen_remove(own);
+    adl_http_listen_remove(own_admin);
     adl_batcher_free(server->batcher);
     adl_errands_free(server->reader);
     adl_runs_free(runs);
@@ -382,6 +489,12 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail_nomem(err, "the server");
     fill_server(server, s);
     ADL_TRY(adl_lifecycle_take_signals(err));
+    server->door = (struct adl_door){.server = server};
+    server->has_admin = s->admin_listen != NULL;
+    server->admin_door = (struct adl_door){.server = server, .admin = true};
+    server->reload_requests = adl_reload_requests_create(err);
+    if (!server->reload_requests)
+        goto out;
     server->auth = adl_auth_create(err);
     if (!server->auth)
         goto out;
@@ -389,6 +502,11 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_service_explain(token_file(s), err);
         goto out;
     }
+    if (token_file(s) && adl_auth_file_is_open(token_file(s)))
+        adl_log(ADL_LOG_WARN, "config", ADL_AUTH_OPEN_FILE,
+                json_pack("{s:o}", "file", adl_json_from_text(token_file(s))));
+    if (open_tls(server, s, err) < 0)
+        goto out;
     server->registry =
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!server->registry)
@@ -400,11 +518,13 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
-    if (server->stuck)
+    if (server->stuck || server->files_hang)
         return result; /* a thread still uses all of it */
 out:
     adl_registry_free(server->registry);
     adl_auth_free(server->auth);
+    adl_reload_requests_free(server->reload_requests);
+    adl_tls_free(server->tls);
     adl_free(server);
     return result;
 }
@@ -415,7 +535,10 @@ static const struct adl_option table[] = {
      .help = "model to serve; the first one answers requests that name none"},
     {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
      .metavar = "HOST:PORT",
-     .help = "address to listen on; port 0 picks a free port and prints it"},
+     .help = "address to listen on, or unix:PATH; port 0 picks a free port and prints it"},
+    {"admin-listen", ADL_STRING(struct settings, admin_listen), .metavar = "HOST:PORT",
+     .help = "listen here as well, or on unix:PATH, for health, metrics, models and reload, "
+             "answered when the other listener is full; /metrics is here only then"},
     ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_CALIBRATE(struct settings),
     ADL_OPTION_THREADS(struct settings,
@@ -423,9 +546,17 @@ static const struct adl_option table[] = {
     {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",
      .help = "read options from a JSON object with their names as keys"},
     {"token-file", ADL_STRING(struct settings, token_file), .metavar = "FILE",
-     .help = "require one of the bearer tokens in FILE, one per line"},
+     .help = "require one of the bearer tokens in FILE, one per line, each with its name, expiry, "
+             "rights and rate"},
     {"no-auth", ADL_FLAG(struct settings, no_auth),
      .help = "require no token, even if other machines can reach the server"},
+    {"tls-cert", ADL_STRING(struct settings, tls_cert), .metavar = "FILE",
+     .help = "speak TLS 1.2 and 1.3 with this certificate, in PEM, followed by those of its "
+             "authorities; SIGHUP reads it again"},
+    {"tls-key", ADL_STRING(struct settings, tls_key), .metavar = "FILE",
+     .help = "private key of --tls-cert, in PEM, without a password"},
+    {"tls-client-ca", ADL_STRING(struct settings, tls_client_ca), .metavar = "FILE",
+     .help = "take only clients whose certificate was signed by an authority in FILE"},
     {"max-body", ADL_SIZE(struct settings, max_body), .value = "16M", .min = 1024,
      .max = 1024.0 * 1024 * 1024, .metavar = "BYTES", .help = "maximum size of a request body"},
     {"max-pixels", ADL_INT(struct settings, max_pixels), .value = "100000000", .min = 1,

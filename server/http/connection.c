@@ -130,6 +130,8 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         atomic_fetch_sub(&http->unstarted, 1);
+        if (http->config.open)
+            atomic_fetch_add(http->config.open, 1);
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         peer = info ? adl_calloc(1, sizeof *peer) : NULL;
         if (!peer) {
@@ -150,7 +152,11 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
             peer->next->link = &peer->next;
         http->peers = peer;
         pthread_mutex_unlock(&http->lock);
-    } else if (peer) {
+    } else {
+        if (http->config.open)
+            atomic_fetch_sub(http->config.open, 1);
+        if (!peer)
+            return;
         pthread_mutex_lock(&http->lock);
         *peer->link = peer->next;
         if (peer->next)

@@ -95,6 +95,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "server/http/http_parts.h"
+#include "server/http/tls.h"
 
 void *adl_http_context(const struct adl_http_request *request)
 {
@@ -196,12 +197,14 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
  * next connection would. */
 #define SKIPPED_BODY_BYTES ADL_MIB
 
-/* Returns whether a request that was refused for want of capacity keeps its connection: its body is
- * discarded, and the reply is sent after it. Such clients come again, and all at once. */
+/* Returns whether a request that was refused for want of capacity, or for its rate, keeps its
+ * connection: its body is discarded, and the reply is sent after it. Such clients come again, and
+ * all at once. */
 static bool http_skips_body(const struct adl_http_request *request)
 {
-    return request->status == 503 && request->framing == ADL_HTTP_FRAMING_CLEAR &&
-           request->content_length > 0 && (size_t)request->content_length <= SKIPPED_BODY_BYTES &&
+    return (request->status == 503 || request->status == 429) &&
+           request->framing == ADL_HTTP_FRAMING_CLEAR && request->content_length > 0 &&
+           (size_t)request->content_length <= SKIPPED_BODY_BYTES &&
            !adl_http_header(request, "Expect");
 }
 
@@ -380,16 +383,38 @@ static void http_log(void *cls, const char *fmt, va_list args)
         http_refuse_chunk(http);
 }
 
+/* Writes the options for TLS; returns whether there are any. */
+static bool http_tls_options(const struct adl_tls *tls, struct MHD_OptionItem options[4])
+{
+    const char *client_ca = tls ? adl_tls_client_ca(tls) : NULL;
+    size_t count = 0;
+
+    if (tls) {
+        options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+                                                   (void *)(uintptr_t)adl_tls_callback()};
+        options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+                                                   (void *)(uintptr_t)ADL_TLS_PRIORITIES};
+    }
+    if (client_ca)
+        options[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)(uintptr_t)client_ca};
+    options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    return tls != NULL;
+}
+
 struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC |
                      MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
     struct adl_http *http = adl_calloc(1, sizeof *http);
+    struct MHD_OptionItem tls[4];
 
     if (!http) {
         adl_fail_nomem(err, "the server");
         return NULL;
     }
+    if (http_tls_options(config->tls, tls))
+        flags |= MHD_USE_TLS;
     http->config = *config;
     pthread_mutex_init(&http->lock, NULL);
     if (getrandom(&http->crowd.seed, sizeof http->crowd.seed, 0) < 0)
@@ -408,7 +433,7 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         MHD_OPTION_NOTIFY_CONNECTION, adl_http_on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, NULL,
         MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, adl_http_on_target, http,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
                  "cannot start the HTTP server; check the limits on memory, threads and file "

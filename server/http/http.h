@@ -55,14 +55,19 @@ const char *adl_http_header(const struct adl_http_request *request, const char *
 void adl_http_suspend(struct adl_http_request *request);
 void adl_http_resume(struct adl_http_request *request);
 
-/* Opens a listening, non-blocking socket at "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (all
- * addresses); the caller closes *fd. Fails with ADL_ERR_ARG on a malformed or unknown address,
- * with ADL_ERR_IO if the address cannot be bound. */
-int adl_http_listen(const char *where, int *fd, struct adl_error *err) ADL_MUST_CHECK;
+/* Opens a listening, non-blocking socket at "HOST:PORT", "[ADDRESS]:PORT", ":PORT" (all
+ * addresses) or "unix:PATH" (a socket file of mode 660, in place of one that nobody listens on);
+ * the caller closes *fd. `option` is the name in messages, such as "--listen". Fails with
+ * ADL_ERR_ARG on a malformed or unknown address, with ADL_ERR_IO if the address cannot be bound. */
+int adl_http_listen(const char *option, const char *where, int *fd,
+                    struct adl_error *err) ADL_MUST_CHECK;
 /* Writes the address that adl_http_listen_name() would write for a socket opened at `where`,
  * without opening it. Fails with ADL_ERR_ARG as adl_http_listen() does. */
-int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
-                          struct adl_error *err) ADL_MUST_CHECK;
+int adl_http_listen_check(const char *option, const char *where, char *text, size_t size,
+                          bool *loopback, struct adl_error *err) ADL_MUST_CHECK;
+/* Removes the file of a socket that adl_http_listen() has opened at "unix:PATH"; does nothing for
+ * other addresses. */
+void adl_http_listen_remove(const char *where);
 /* Writes the address of a listening socket, such as "127.0.0.1:8080", "unix:/run/adl.sock"
  * or "unix:@abstract", into `text` of `size` bytes, and sets *loopback if only this machine
  * can reach it. Fails with ADL_ERR_IO. */

@@ -31,6 +31,9 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                   "that a web page from elsewhere cannot reach it through a host "
                                   "name that resolves to this machine (DNS rebinding). Start it "
                                   "with --allow-host NAME to allow another name."},
+    [ADL_PROBLEM_FORBIDDEN] = {"forbidden", 403, "This is not permitted",
+                               "The detail says why. Administration is for programs with a token, "
+                               "not for pages in a browser."},
     [ADL_PROBLEM_UNKNOWN_PATH] = {"unknown-path", 404, "This path does not exist",
                                   "GET /openapi.json lists the paths."},
     [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "This model does not exist",
@@ -68,11 +71,17 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_CORRUPT_IMAGE] =
         {"corrupt-image", 422, "The image is corrupt or truncated",
          "Open it in an image viewer, save it again, and send that file."},
+    [ADL_PROBLEM_RATE_LIMITED] = {"rate-limited", 429, "The token has made too many requests",
+                                  "Try again after the number of seconds in Retry-After. The "
+                                  "token file gives each token its rate."},
     /* No client receives this problem. 499 is the status that nginx logs in this case. */
     [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client disconnected before the answer",
                                  "Keep the connection open until the answer has arrived."},
     [ADL_PROBLEM_INTERNAL] = {"internal", 500, "Internal error of the server",
                               "Please report it with the request id and the server's log."},
+    [ADL_PROBLEM_RELOAD_FAILED] = {"reload-failed", 500, "A file could not be reloaded",
+                                   "The detail names the file and what is wrong with it; what was "
+                                   "loaded before stays in use."},
     [ADL_PROBLEM_UNKNOWN_CODING] = {"unknown-coding", 501, "The transfer coding is not supported",
                                     "Send the body with Content-Length, or with Transfer-Encoding: "
                                     "chunked and no other coding."},

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "server/http/tls.h"
 
 void adl_http_release_reply(struct adl_http_request *request)
 {
@@ -85,6 +86,13 @@ enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
     return result;
 }
 
+static ssize_t send_now(struct adl_http_request *request, int fd, const void *bytes, size_t length)
+{
+    if (request->http->config.tls)
+        return adl_tls_send(request->connection, bytes, length);
+    return send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Writes the reply to the socket directly, because the library would only close the
  * connection. It is one send that does not block: bytes that do not fit into the socket's
  * buffer are lost, which is acceptable for a short problem document. */
@@ -105,8 +113,7 @@ void adl_http_write_reply(struct adl_http_request *request)
     adl_str_puts(&text, "\r\n");
     if (strcasecmp(request->method, "HEAD") != 0)
         adl_str_append(&text, request->reply.data, request->reply.length);
-    if (!text.failed && fd >= 0 &&
-        send(fd, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    if (!text.failed && fd >= 0 && send_now(request, fd, text.data, text.length) > 0) {
         request->queued = true;
         adl_linger_add(request->http->linger, fd);
     }

@@ -15,6 +15,7 @@
  * replies. */
 
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,9 +25,10 @@
 #include "server/http/framing.h"
 #include "server/http/proxies.h"
 
-#define ADL_HTTP_HEADERS 12 /* the most headers that a reply may add */
+#define ADL_HTTP_HEADERS 16 /* the most headers that a reply may add */
 
 struct adl_http;
+struct adl_tls;
 
 /* Bytes of a reply. `release` (NULL for static data) frees `data` after it was sent. */
 struct adl_http_body {
@@ -112,6 +114,9 @@ struct adl_http_config {
     unsigned idle_s;           /* seconds after which a silent connection is closed */
     unsigned request_s;        /* seconds within which a request has to arrive */
     size_t bodies_bytes;       /* maximum bytes of all bodies in memory together */
+    _Atomic size_t *open;      /* counts open connections, of several daemons together; NULL: nobody
+                                  asks. Has to outlive them */
+    struct adl_tls *tls;       /* must outlive the server; NULL: plain HTTP */
     const struct adl_proxies *proxies; /* trusted ones; must outlive the server; NULL: none */
     struct adl_http_hooks hooks;
     void *context; /* returned by adl_http_context() */

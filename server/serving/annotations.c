@@ -401,19 +401,40 @@ static enum adl_problem own_problem(const struct adl_error *err)
     return err->kind == ADL_ERR_NOMEM ? ADL_PROBLEM_OUT_OF_MEMORY : ADL_PROBLEM_INTERNAL;
 }
 
-/* Finds a picture's size by decoding it, which also tells whether it is whole. A JPEG is decoded
- * at a reduced scale, since nobody looks at the pixels. */
+/* Nobody looks at the pixels, so a JPEG is decoded at a reduced scale, and all that is kept of any
+ * picture has this side. */
+#define THUMB 32
+
+static struct adl_decode_options decode_options(const struct adl_annotations *s)
+{
+    return (struct adl_decode_options){
+        .max_pixels = s->max_pixels, .target_width = THUMB, .target_height = THUMB};
+}
+
+/* Finds a picture's size by decoding it, which also tells whether it is whole. */
 static enum adl_problem measure(const struct adl_annotations *s, const void *bytes, size_t length,
                                 struct adl_image_info *info, struct adl_error *err)
 {
-    const struct adl_decode_options options = {
-        .max_pixels = s->max_pixels, .target_width = 32, .target_height = 32};
-    struct adl_image image;
+    const struct adl_decode_options options = decode_options(s);
+    struct adl_image image = {.width = THUMB, .height = THUMB};
 
-    if (adl_image_decode(bytes, length, &options, &image, info, err) < 0)
+    if (adl_image_decode_sizes(bytes, length, &options, &image, 1, info, err) < 0)
         return adl_problem_of(err->kind);
     adl_image_release(&image);
     return ADL_PROBLEM_NONE;
+}
+
+size_t adl_annotations_picture_bytes(const struct adl_annotations *s, const void *bytes,
+                                     size_t length)
+{
+    const struct adl_decode_options options = decode_options(s);
+    const struct adl_image image = {.width = THUMB, .height = THUMB};
+    struct adl_image_needs needs = {0};
+    struct adl_error ignored = {0};
+
+    /* One that cannot be read takes nothing, and is refused soon. */
+    (void)!adl_image_examine(bytes, length, &options, &image, 1, &needs, &ignored);
+    return ADL_MAX(needs.rows_bytes, length); /* the file that is kept is compared with it */
 }
 
 /* Compares a picture with the one that is kept under its name. */

@@ -39,6 +39,11 @@ void adl_annotations_free(struct adl_annotations *store);
  * spaces at its ends. */
 bool adl_annotations_name_valid(const char *name);
 
+/* Returns the bytes of memory that adl_annotations_put_picture() takes at most, besides those of
+ * the picture's file, from its header. Thread-safe. */
+size_t adl_annotations_picture_bytes(const struct adl_annotations *annotations, const void *bytes,
+                                     size_t length);
+
 /* Keep a picture, or the boxes of one that is kept. `text` is JSON with the member "boxes"; "width"
  * and "height", if given, have to be the picture's. All return ADL_PROBLEM_NONE, and set *record
  * (owned by the caller) to the content of boxes/NAME.json; or a problem, with the reason in `err`:

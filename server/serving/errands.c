@@ -3,6 +3,7 @@
 #include "server/serving/errands.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -89,23 +90,49 @@ bool adl_errands_give(struct adl_errands *e, struct adl_errand *errand)
     return taken;
 }
 
-void adl_errands_finish(struct adl_errands *e)
+bool adl_errands_finish(struct adl_errands *e, unsigned patience_ms)
 {
+    struct adl_errand *left = NULL;
+    struct timespec until;
+    bool done;
+
     if (!e)
-        return;
+        return true;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += patience_ms / 1000;
+    until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
     pthread_mutex_lock(&e->lock);
     e->finishing = true;
     pthread_cond_broadcast(&e->changed);
-    while (e->count > 0)
-        pthread_cond_wait(&e->changed, &e->lock);
+    while (e->count > 0 && pthread_cond_timedwait(&e->changed, &e->lock, &until) == 0)
+        ;
+    done = e->count == 0;
+    if (!done) {
+        left = e->first;
+        e->first = NULL;
+        e->end = &e->first;
+    }
     pthread_mutex_unlock(&e->lock);
+    while (left) {
+        struct adl_errand *errand = left;
+        left = errand->next;
+        errand->refuse(errand);
+    }
+    return done;
 }
 
 void adl_errands_free(struct adl_errands *e)
 {
     if (!e)
         return;
-    adl_errands_finish(e);
+    pthread_mutex_lock(&e->lock);
+    e->finishing = true;
+    pthread_cond_broadcast(&e->changed);
+    pthread_mutex_unlock(&e->lock);
     pthread_join(e->thread, NULL);
     pthread_cond_destroy(&e->changed);
     pthread_mutex_destroy(&e->lock);

@@ -11,11 +11,12 @@
 
 struct adl_errands;
 
-/* Something to be done. The giver owns it and keeps it valid until run() is called; the thread does
- * not use it after that. */
+/* Something to be done. The giver owns it and keeps it valid until run() or refuse() is called;
+ * the thread does not use it after that. */
 struct adl_errand {
     void (*run)(struct adl_errand *errand);
-    struct adl_errand *next; /* for errands.c only */
+    void (*refuse)(struct adl_errand *errand); /* called instead, at the end; see below */
+    struct adl_errand *next;                   /* for errands.c only */
 };
 
 /* Starts the thread. Fails with ADL_ERR_NOMEM. */
@@ -27,9 +28,12 @@ bool adl_errands_give(struct adl_errands *errands, struct adl_errand *errand) AD
 /* Returns whether adl_errands_give() would return false now. */
 bool adl_errands_full(struct adl_errands *errands);
 
-/* Takes no more errands and waits until those that were given are done. NULL is ignored. */
-void adl_errands_finish(struct adl_errands *errands);
-/* Does the same, joins the thread and frees `errands`. NULL is ignored. */
+/* Takes no more errands and waits until those that were given are done, or for `patience_ms` if
+ * that is shorter. Returns false if one is still not done, as on a file system that hangs: those
+ * behind it are refused, and adl_errands_free() must not be called, nor anything be freed that the
+ * one uses. Returns true for NULL. */
+bool adl_errands_finish(struct adl_errands *errands, unsigned patience_ms) ADL_MUST_CHECK;
+/* Joins the thread and frees `errands`, when all errands are done. NULL is ignored. */
 void adl_errands_free(struct adl_errands *errands);
 
 #endif

@@ -27,7 +27,7 @@ const char *const adl_method_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", 
 
 static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 204, 304, 400, 401, 403, 404,
                                                        405, 406, 408, 409, 411, 413, 415,
-                                                       422, 499, 500, 501, 503, 507};
+                                                       422, 429, 499, 500, 501, 503, 507};
 
 const char *const adl_stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference", "postprocess",
                                                       "encode"};
@@ -166,6 +166,10 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_state *s
            (double)get(&m->body_bytes_out));
     simple(out, "adl_http_connections", "gauge", "Open client connections.",
            (double)state->connections);
+    if (state->certificate_expires > 0)
+        simple(out, "adl_tls_certificate_expires_timestamp_seconds", "gauge",
+               "When the certificate of --tls-cert expires, in Unix time.",
+               (double)state->certificate_expires);
     simple(out, "adl_http_requests_in_flight", "gauge",
            "Requests that have begun and are not yet answered.",
            (double)atomic_load_explicit(&m->in_flight, memory_order_relaxed));

@@ -77,7 +77,7 @@ struct adl_model_metrics {
 };
 
 /* Number of columns for status codes; the last one is for codes without their own column. */
-#define ADL_METRICS_STATUSES 21
+#define ADL_METRICS_STATUSES 22
 
 struct adl_metrics {
     _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];
@@ -110,6 +110,7 @@ struct adl_metrics_state {
     size_t queue_capacity;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
+    int64_t certificate_expires; /* Unix time; 0: no TLS */
     const char *version, *cpu, *blas;
 };
 

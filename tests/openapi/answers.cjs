@@ -57,7 +57,7 @@ function follow(node) {
 }
 
 const byRoute = ['content-type', 'content-length', 'date', 'connection', 'x-content-type-options',
-    'content-security-policy', 'referrer-policy'];
+    'content-security-policy', 'referrer-policy', 'ratelimit', 'ratelimit-policy'];
 const seen = new Set();
 
 // What is wrong with an answer to an operation.
@@ -75,7 +75,7 @@ function faultsOf(answer, route, method) {
         if (!byRoute.includes(header) && !named.includes(header))
             faults.push(`the header ${header} is not described`);
     for (const header of named)
-        if (!['vary', 'accept-encoding'].includes(header) && !(header in answer.headers))
+        if (!['vary', 'accept-encoding', ...answer.status === 403 ? ['www-authenticate'] : []].includes(header) && !(header in answer.headers))
             faults.push(`the header ${header} is missing`);
     const type = (answer.headers['content-type'] ?? '').split(';')[0];
     if (!response.content)
@@ -103,15 +103,19 @@ function faultsOf(answer, route, method) {
 // --- the server ------------------------------------------------------------------
 
 function start(...options) {
-    const child = spawn(process.env.PROGRAM, ['serve', '--listen', '127.0.0.1:0', ...options],
+    const child = spawn(process.env.PROGRAM, ['serve', '--listen', '127.0.0.1:0',
+        '--admin-listen', '127.0.0.1:0', ...options],
         { stdio: ['ignore', 'pipe', 'ignore'] });
     const ended = new Promise((resolve) => child.on('exit', resolve));
     process.on('exit', () => child.kill('SIGKILL'));
     return new Promise((resolve, reject) => {
         ended.then((status) => reject(new Error(`the server ended with ${status}`)));
-        child.stdout.once('data', (line) => {
-            const port = Number(/:(\d+)\s/.exec(line)[1]);
-            resolve({ child, port, ended });
+        let lines = '';
+        child.stdout.on('data', (text) => {
+            lines += text;
+            const ports = [...lines.matchAll(/:(\d+)\n/g)].map((found) => Number(found[1]));
+            if (ports.length === 2)
+                resolve({ child, port: ports[0], admin: ports[1], ended });
         });
     });
 }
@@ -138,9 +142,14 @@ function answerOf(response, resolve) {
     }));
 }
 
+// What only the listener for administration has.
+function portOf(server, target) {
+    return /^\/(metrics|reload)\b/.test(target) ? server.admin : server.port;
+}
+
 function ask(server, method, target, headers = {}, body = undefined) {
     return new Promise((resolve, reject) => {
-        const request = http.request({ port: server.port, host: '127.0.0.1', method, path: target,
+        const request = http.request({ port: portOf(server, target), host: '127.0.0.1', method, path: target,
             headers: { Host: 'localhost', ...headers }, agent: false },
         (response) => answerOf(response, resolve));
         request.on('error', reject);
@@ -152,7 +161,7 @@ function ask(server, method, target, headers = {}, body = undefined) {
 function askRaw(server, text) {
     return new Promise((resolve, reject) => {
         const pieces = [];
-        const socket = net.connect(server.port, '127.0.0.1', () => socket.write(text, 'latin1'));
+        const socket = net.connect(portOf(server, text.split(' ')[1]), '127.0.0.1', () => socket.write(text, 'latin1'));
         socket.on('error', reject);
         socket.on('data', (piece) => pieces.push(piece));
         socket.on('close', () => {
@@ -353,12 +362,23 @@ async function checkAnnotations(server) {
 
 async function checkTokens() {
     const file = path.join(os.tmpdir(), `tokens-${process.pid}`);
-    fs.writeFileSync(file, 'a-token-of-some-length\n', { mode: 0o600 });
+    fs.writeFileSync(file, 'a-token-of-some-length\nlittle rate=1/h\nnone rights=admin\n',
+        { mode: 0o600 });
     const server = await startReady('--model', model, '--token-file', file);
     for (const [route, method, target] of operations)
         if (api.paths[route][method].security === undefined)
             await expect(`${target} without a token`, ask(server, method.toUpperCase(), target), route,
                 method, 401, 'unauthorized');
+    // The first request takes all of the rate.
+    const little = { Authorization: 'Bearer little' };
+    await expect('a token with a rate', ask(server, 'GET', '/models', little), '/models', 'get', 200);
+    for (const [route, method, target] of operations)
+        if (api.paths[route][method].security === undefined)
+            await expect(`${target} without a rate`,
+                ask(server, method.toUpperCase(), target, little), route, method, 429,
+                'rate-limited');
+    await expect('a token without the right', ask(server, 'GET', '/models',
+        { Authorization: 'Bearer none' }), '/models', 'get', 403, 'forbidden');
     await stop(server);
     // Without the page, a stranger is not told that its paths do not exist.
     const closed = await startReady('--model', model, '--token-file', file, '--no-web');
@@ -371,6 +391,22 @@ async function checkTokens() {
             'get', 404, 'unknown-path');
     }
     await stop(closed);
+    fs.unlinkSync(file);
+}
+
+// What changes the server, on the listener for that alone.
+async function checkAdministration() {
+    const file = path.join(os.tmpdir(), `model-${process.pid}.safetensors`);
+    fs.copyFileSync(model, file);
+    const server = await startReady('--model', file);
+    const reload = (name, at, headers, status, problem) =>
+        expect(name, ask(at, 'POST', '/reload', headers), '/reload', 'post', status, problem);
+    await reload('a reload', server, {}, 200);
+    await reload('a reload for a page', server, { Origin: 'http://x.example' }, 403, 'forbidden');
+    await reload('a reload on the other listener', { admin: server.port }, {}, 404, 'unknown-path');
+    fs.writeFileSync(file, 'no model');
+    await reload('a reload of a broken file', server, {}, 500, 'reload-failed');
+    await stop(server);
     fs.unlinkSync(file);
 }
 
@@ -447,6 +483,7 @@ async function main() {
         await checkClient(server);
     await stop(server);
     await checkTokens();
+    await checkAdministration();
     await checkLoad();
     checkSeen();
     console.log(`${passed} passed, ${failed} failed`);

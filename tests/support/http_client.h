@@ -19,8 +19,8 @@
 struct test_server {
     pid_t pid; /* 0: not running */
     int port;
-    char address[64]; /* "127.0.0.1:4711" */
-    char log[300];    /* path of the file that receives its stderr */
+    char address[108]; /* "127.0.0.1:4711" or "unix:PATH" */
+    char log[300];     /* path of the file that receives its stderr */
 };
 
 /* Starts `adl-server serve --listen 127.0.0.1:0` with additional arguments (ended by NULL), and

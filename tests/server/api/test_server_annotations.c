@@ -4,10 +4,14 @@
 #include "support/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
@@ -42,6 +46,19 @@ static int send_bytes(const char *method, const char *name, const char *type, co
 static int put_picture(const char *name)
 {
     return send_bytes("PUT", name, "image/jpeg", service.jpeg, service.jpeg_length);
+}
+
+/* Sends a picture without waiting for the answer; returns the connection. */
+static int put_slowly(const struct test_server *server, const char *name)
+{
+    int fd = test_connect(server);
+
+    test_send_text(fd,
+                   "PUT /annotations/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+                   "Content-Length: %zu\r\n\r\n",
+                   name, service.jpeg_length);
+    test_send(fd, service.jpeg, service.jpeg_length);
+    return fd;
 }
 
 static int put_boxes(const char *name, const char *boxes)
@@ -257,6 +274,44 @@ static void a_failing_disk_is_said(void)
     test_service_close(&service);
 }
 
+/* A lease of the kernel makes whoever opens the file wait for its holder, as a dead file server
+ * does. */
+static void a_hanging_disk_does_not_hold_the_end(void)
+{
+    const char *more[] = {"--annotations", NULL, "--drain-timeout", "1", NULL};
+    struct test_server server;
+    int hangs, waits;
+
+    scratch_open("annotations_hang", NULL);
+    more[1] = scratch_path("kept");
+    if (!test_service_open(&service, 200, 120, more))
+        return;
+    CU_ASSERT_EQUAL(put_picture("a.jpg"), 200);
+    server = service.server;
+    signal(SIGIO, SIG_IGN);
+    int file = open(scratch_path("kept/images/a.jpg"), O_RDWR | O_CLOEXEC);
+    if (fcntl(file, F_SETLEASE, F_WRLCK) < 0) {
+        printf("no leases on this file system; ");
+        close(file);
+        test_service_close(&service);
+        return;
+    }
+    hangs = put_slowly(&server, "a.jpg");
+    CU_ASSERT(test_metric_reaches(&server, "\nadl_http_requests_in_flight ", 2) >= 2);
+    waits = put_slowly(&server, "b.jpg");
+    CU_ASSERT(test_metric_reaches(&server, "\nadl_http_requests_in_flight ", 3) >= 3);
+    uint64_t begin = adl_clock_ns();
+    CU_ASSERT_EQUAL(test_server_stop(&service.server), 0);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 15000);
+    CU_ASSERT_EQUAL(test_next_status(waits), 503);
+    CU_ASSERT_EQUAL(test_next_status(hangs), 0);
+    close(hangs);
+    close(waits);
+    close(file);
+    signal(SIGIO, SIG_DFL);
+    test_service_release(&service);
+}
+
 static void without_the_option_there_is_nothing(void)
 {
     if (!test_service_open(&service, 200, 120, NULL))
@@ -277,4 +332,5 @@ TEST_SUITE(server_annotations, {"boxes become a data set", boxes_become_a_data_s
            {"hostile names write nothing", hostile_names_write_nothing},
            {"bad bodies change nothing", bad_bodies_change_nothing},
            {"a failing disk is said", a_failing_disk_is_said},
+           {"a hanging disk does not hold the end", a_hanging_disk_does_not_hold_the_end},
            {"without the option there is nothing", without_the_option_there_is_nothing});

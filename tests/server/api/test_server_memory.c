@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "support/scratch.h"
 #include "support/server_fixture.h"
 
 #define MEMORY "96M"
@@ -160,16 +161,40 @@ static void unread_answers(void)
     adl_free(picture);
 }
 
+/* A picture that is only kept is decoded too, row by row where the format allows it. */
+static void kept_pictures(void)
+{
+    static const unsigned char webp[] =
+        "RIFF\x14\0\0\0WEBPVP8L\x08\0\0\0\x2f\x0f\xe7\xc3\x09\x88\x88\x08";
+    struct test_reply reply;
+
+    png = make_png(MEASURED ? 8000 : 2000, &png_length);
+    test_request(&service.server, "PUT", "/annotations/large.png", "Content-Type: image/png\r\n",
+                 png, png_length, &reply);
+    CU_ASSERT_EQUAL(reply.status, 200);
+    test_reply_release(&reply);
+    adl_free(png);
+    test_request(&service.server, "PUT", "/annotations/large.webp", "Content-Type: image/webp\r\n",
+                 webp, sizeof webp - 1, &reply);
+    CU_ASSERT_EQUAL(reply.status, 413);
+    CU_ASSERT(reply.body && strstr(reply.body, "--memory"));
+    test_reply_release(&reply);
+}
+
 static void memory_is_bounded(void)
 {
-    static const char *const options[] = {"--memory", MEMORY, "--timeout", "60", NULL};
+    const char *options[] = {"--memory", MEMORY, "--timeout", "60", "--annotations", NULL, NULL};
     double before, limit;
+
+    scratch_open("memory", NULL);
+    options[5] = scratch_path("kept");
 
     if (!test_service_open(&service, 64, 48, options))
         return;
     before = status_mib("VmRSS:");
     huge_pictures();
     refused_picture();
+    kept_pictures();
     unread_answers();
     /* Connections, threads and fragments take some megabytes more. */
     limit = before + MEMORY_MIB + 16;
