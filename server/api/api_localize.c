@@ -428,6 +428,23 @@ static void answer_form(struct localize *l)
     adl_str_release(&text);
 }
 
+/* Adds up what the log says about the images. */
+static void note_times(struct localize *l)
+{
+    struct adl_stage_times *times = &l->exchange->times;
+
+    times->known = true;
+    times->ahead = l->jobs[0].ahead;
+    for (size_t i = 0; i < l->job_count; i++) {
+        const struct adl_job *job = &l->jobs[i];
+        times->ms[ADL_STAGE_DECODE] += job->timing.decode;
+        times->ms[ADL_STAGE_QUEUE] += job->timing.queue;
+        times->ms[ADL_STAGE_INFERENCE] += job->timing.inference;
+        times->ms[ADL_STAGE_POSTPROCESS] += job->timing.postprocess;
+        times->batch = ADL_MAX(times->batch, job->batch);
+    }
+}
+
 static void on_finished(struct adl_job *job)
 {
     struct localize *l = job->context;
@@ -442,6 +459,7 @@ static void on_finished(struct adl_job *job)
     if (atomic_fetch_sub(&l->pending, 1) > 1)
         return;
     l->last = (size_t)(job - l->jobs);
+    note_times(l);
     if (is_form(l)) {
         answer_form(l);
         keep_only(l, http->reply.length);
@@ -449,8 +467,9 @@ static void on_finished(struct adl_job *job)
         answer_one(l);
         keep(l, job, http->reply.length);
     }
+    l->exchange->times.ms[ADL_STAGE_ENCODE] = adl_clock_ms(begin, adl_clock_ns());
     adl_histogram_add(&l->exchange->server->metrics.stage_seconds[ADL_STAGE_ENCODE],
-                      &adl_buckets_seconds, adl_clock_ms(begin, adl_clock_ns()) / 1e3);
+                      &adl_buckets_seconds, l->exchange->times.ms[ADL_STAGE_ENCODE] / 1e3);
     adl_http_resume(http);
 }
 

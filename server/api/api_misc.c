@@ -7,9 +7,11 @@
 #include "base/cpu.h"
 #include "base/name.h"
 #include "kernels/blas.h"
+#include "server/api/access_log.h"
 #include "server/api/assets.h"
 #include "server/api/server.h"
 #include "server/http/tls.h"
+#include "server/serving/log.h"
 
 /* Scripts, styles and images come from this server only, and no page may be framed. */
 #define PAGE_POLICY                                                                                \
@@ -68,6 +70,8 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .memory = adl_batcher_memory(server->batcher),
         .memory_limit = server->memory,
         .connections = atomic_load(&server->connections),
+        .log_dropped = adl_log_dropped(),
+        .access_dropped = adl_access_log_dropped(),
         .certificate_expires = server->tls ? adl_tls_expires(server->tls) : 0,
         .version = ADL_VERSION,
         .cpu = adl_cpu_name(),

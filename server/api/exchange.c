@@ -19,7 +19,7 @@
 #include "base/name.h"
 #include "base/plural.h"
 #include "base/size.h"
-#include "io/json_text.h"
+#include "server/api/access_log.h"
 #include "server/api/later.h"
 #include "server/api/server.h"
 #include "server/serving/log.h"
@@ -354,40 +354,6 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
 
 /* --- after the reply --------------------------------------------------------------- */
 
-static void log_exchange(const struct adl_exchange *exchange, bool sent, double ms)
-{
-    const struct adl_http_request *http = exchange->http;
-    bool quiet = exchange->route && exchange->route->unattended && http->status < 400;
-    enum adl_log_level level = http->status >= 500 ? ADL_LOG_WARN
-                               : quiet             ? ADL_LOG_DEBUG
-                                                   : ADL_LOG_INFO;
-    char path[300], message[400];
-    json_t *fields, *path_value;
-
-    if (!adl_log_enabled(level))
-        return;
-    snprintf(path, sizeof path, "%s", http->path);
-    path_value = adl_json_from_text(path);
-    for (char *c = path; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    fields =
-        json_pack("{s:s, s:s*, s:s, s:s*, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
-                  exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL,
-                  "remote", http->remote, "token", *exchange->token ? exchange->token : NULL,
-                  "method", adl_method_names[exchange->method], "path", path_value, "status",
-                  http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
-                  (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model,
-                  "problem", exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
-    if (fields && exchange->images > 1)
-        json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
-    if (fields && !sent)
-        json_object_set_new(fields, "sent", json_false());
-    snprintf(message, sizeof message, "%s %s %d in %.1f ms", adl_method_names[exchange->method],
-             path, http->status, ms);
-    adl_log(level, "request", message, fields);
-}
-
 static void on_done(struct adl_http_request *http, bool sent)
 {
     struct adl_exchange *exchange = http->context;
@@ -409,7 +375,7 @@ static void on_done(struct adl_http_request *http, bool sent)
         atomic_fetch_add_explicit(&server->metrics.body_bytes_out, http->reply.length,
                                   memory_order_relaxed);
     atomic_fetch_sub_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
-    log_exchange(exchange, sent, ms);
+    adl_access_log(exchange, sent, ms);
     if (exchange->release)
         exchange->release(exchange->work);
     adl_free(exchange);

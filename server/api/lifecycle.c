@@ -52,6 +52,7 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/access_log.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
 #include "server/http/tls.h"
@@ -109,7 +110,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     (void)context;
     if (info->si_code == SI_QUEUE)
         event.caller = (struct adl_reload_caller){info->si_pid, info->si_value.sival_int};
-    if (number != SIGHUP) {
+    if (number != SIGHUP && number != SIGUSR1) {
         sigaction(SIGTERM, &end, NULL);
         sigaction(SIGINT, &end, NULL);
     }
@@ -121,7 +122,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
 int adl_lifecycle_take_signals(struct adl_error *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     struct sigaction take = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     bool taken = pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) == 0;
@@ -370,6 +371,8 @@ static int serve(struct lifecycle *life, struct adl_error *err)
         check_deadlines(life);
         if (event.signal == SIGHUP)
             reload(life, event.caller);
+        else if (event.signal == SIGUSR1)
+            adl_access_log_reopen();
         else if (event.signal)
             return 0;
         if (life->loading && end_loading(life, err) < 0)

@@ -6,22 +6,22 @@
 
 #include "server/api/server.h"
 
-/* Makes SIGTERM, SIGINT and SIGHUP wait for adl_lifecycle_run() from now on, and ignores
+/* Makes SIGTERM, SIGINT, SIGHUP and SIGUSR1 wait for adl_lifecycle_run() from now on, and ignores
  * SIGPIPE. To be called once per process. Fails with ADL_ERR_IO. */
 int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 
 /* Makes adl_lifecycle_run() reload the models and tokens as after SIGHUP. Thread-safe. */
 void adl_lifecycle_ask_reload(void);
 
-/* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP reloads the models and
- * the tokens of `token_file` (NULL: none). After the signal, everything but /readyz is answered as
- * before for `delay_s` seconds; then requests in flight may finish for at most `drain_s` seconds; a
- * second SIGTERM or SIGINT ends the process at once.
- * Returns when the HTTP daemons are stopped, which frees server->http and server->admin; if a file
- * of --runs or --annotations hangs, server->files_hang is set instead, the daemons still run, and
- * nothing of the server may be freed. A load that hangs is not
- * waited for; then server->stuck is set, and the registry must not be freed. Fails if a model
- * cannot be loaded at the start, or if a thread cannot be started. */
+/* Loads all models, then serves until SIGTERM or SIGINT; SIGUSR1 opens the access log again, SIGHUP
+ * reloads the models and the tokens of `token_file` (NULL: none). After the signal, everything but
+ * /readyz is answered as before for `delay_s` seconds; then requests in flight may finish for at
+ * most `drain_s` seconds; a second SIGTERM or SIGINT ends the process at once. Returns when the
+ * HTTP daemons are stopped, which frees server->http and server->admin; if a file of --runs or
+ * --annotations hangs, server->files_hang is set instead, the daemons still run, and nothing of the
+ * server may be freed. A load that hangs is not waited for; then server->stuck is set, and the
+ * registry must not be freed. Fails if a model cannot be loaded at the start, or if a thread cannot
+ * be started. */
 int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s, int delay_s,
                       struct adl_error *err) ADL_MUST_CHECK;
 

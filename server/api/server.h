@@ -69,6 +69,14 @@ struct adl_server {
 
 struct adl_route;
 
+/* How long the images of a request took in each stage, together. */
+struct adl_stage_times {
+    bool known; /* it had images, which went through the stages */
+    double ms[ADL_STAGE_COUNT];
+    int batch;    /* images in the largest batch that one of them was computed in; 0: in none */
+    size_t ahead; /* images queued or in progress when they came */
+};
+
 /* A request and its answer. The owner of its HTTP request (request.h) owns it. */
 struct adl_exchange {
     struct adl_server *server;
@@ -81,6 +89,7 @@ struct adl_exchange {
     char token[ADL_TOKEN_NAME_BYTES + 1]; /* its name, for the log; "": none */
     char trace_id[33];                    /* from the header traceparent; "": none */
     enum adl_problem problem;             /* the answer; ADL_PROBLEM_NONE if it is not an error */
+    struct adl_stage_times times;         /* for the log */
     const char *model;                    /* for the log; NULL: none */
     size_t images;                        /* for the log */
     void *work;                           /* data of the handler, freed by `release` */

@@ -16,6 +16,7 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "server/api/access_log.h"
 #include "server/api/lifecycle.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
@@ -62,6 +63,8 @@ struct settings {
     const char *annotations;
     int log_level;
     int log_format;
+    const char *access_log;
+    int access_format;
     bool check_config;
     bool print_config;
 };
@@ -479,6 +482,11 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
     adl_option_strangers(adl_command_options(options->command), log_stranger, NULL);
 
+    if (s->access_log && !s->check_config &&
+        adl_access_log_open(s->access_log, (enum adl_access_format)s->access_format, err) < 0) {
+        adl_service_explain(s->access_log, err);
+        return -1;
+    }
     if (s->max_body > memory_of(s) / 4)
         return adl_fail(err, ADL_ERR_ARG,
                         "--memory %zu: has to be at least four times --max-body, %zu", s->memory,
@@ -619,6 +627,11 @@ static const struct adl_option table[] = {
     {"log-format", ADL_CHOICE(struct settings, log_format), .choices = adl_log_format_names,
      .value = "auto", .metavar = "FORMAT",
      .help = "log text, or one JSON object per line; auto is text on a terminal"},
+    {"access-log", ADL_STRING(struct settings, access_log), .metavar = "FILE",
+     .help = "log requests to FILE instead, one line each; SIGUSR1 opens it again"},
+    {"access-log-format", ADL_CHOICE(struct settings, access_format),
+     .choices = adl_access_format_names, .value = "json", .metavar = "FORMAT",
+     .help = "one JSON object per request, or the combined format of web servers"},
     {"check-config", ADL_FLAG(struct settings, check_config), .command_line_only = true,
      .help = "check options, tokens, the address and the model files, then exit"},
     {"print-config", ADL_FLAG(struct settings, print_config), .command_line_only = true,

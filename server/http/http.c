@@ -175,6 +175,7 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
     request->connection = connection;
     request->method = method;
     request->path = path;
+    request->version = version;
     request->start_ns = adl_clock_ns();
     request->discard = true;
     request->content_length = -1;

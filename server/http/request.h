@@ -48,6 +48,7 @@ struct adl_http_request {
     struct adl_http *http;
     struct MHD_Connection *connection;
     const char *method;
+    const char *version; /* "HTTP/1.1" */
     const char *path; /* decoded, without the query */
     const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
                          Host header; NULL: the request has neither */

@@ -241,6 +241,7 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         struct adl_job *job = &jobs[i];
         adl_fair_enter(b->fair, lanes[i], job->sender, &job->place);
         job->reserved = 0;
+        job->ahead = b->admitted - i;
         queue_push(job->err.kind ? &b->to_finish[lanes[i]] : &b->to_decode[lanes[i]], job);
         b->depth[job->served->index]++;
         b->admitted++;

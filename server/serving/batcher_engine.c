@@ -119,8 +119,10 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
         const struct adl_served *served = running[0]->served;
         batcher_run_views(b, running, n);
         end = adl_clock_ns();
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             running[i]->timing.inference = batcher_stage_done(b, ADL_STAGE_INFERENCE, begin, end);
+            running[i]->batch = (int)n;
+        }
         adl_histogram_add(&b->config.metrics->models[served->index].batch_size, &adl_buckets_batch,
                           (double)n);
     }

@@ -1,31 +1,11 @@
 /* Writes log lines. The fields pass through jansson's writer in both formats, so that values
  * from clients are escaped, and a line is written with one write(2), so that the lines of
  * several threads do not mix.
- *
- * DESIGN
- *
- * A thread that logs never waits. Standard error may be a pipe whose reader sleeps or a
- * terminal that was stopped, and then write(2) blocks; if I/O threads made that call, the
- * server would stop answering. So adl_log() appends the line to a ring buffer in memory, and a
- * thread that does nothing else writes the buffer's lines to standard error. Making the
- * descriptor non-blocking instead would change it for every process that shares it, and if
- * poll(2) reports that it is writable, another process may fill the pipe before the write(2).
- *
- * The ring is bounded. A line that does not fit is dropped and counted. When there is space
- * again, a line in the place of the dropped ones says how many were dropped.
- *
- * Lock. `ring.lock` protects the ring and is never held during write(2).
- *
- * At the end of the process a destructor gives the thread time to write the remaining lines,
- * as long as it makes progress; a reader that sleeps does not delay the end by more than
- * FLUSH_PATIENCE_MS. The thread is detached: it may be in a write(2) that never returns.
- * Before adl_log_setup(), and if the thread cannot be started, lines are written directly. */
+ * Before adl_log_setup(), and if its thread cannot be started, lines are written directly; after
+ * that they go through a ring buffer (log_ring.h), so that a thread that logs never waits. */
 
 #include "server/serving/log.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +18,7 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/serving/log_ring.h"
 
 const char *const adl_log_level_names[] = {"debug", "info", "warn", "error", NULL};
 const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
@@ -46,22 +27,12 @@ const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
 static enum adl_log_level threshold = ADL_LOG_INFO;
 static int text_format, coloured, set_up, prefixed;
 
-#define LINE_BYTES 4096
-#define RING_BYTES (256 * ADL_KIB)
-#define FLUSH_PATIENCE_MS 250
+static void report_dropped(struct adl_log_line *line, uint64_t dropped);
 
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t filled;
-    char bytes[RING_BYTES]; /* whole lines, each ended by its newline */
-    size_t begin, length;   /* the part in use, which may wrap around */
-    uint64_t written;       /* lines written; shows progress */
-    uint64_t dropped;       /* lines dropped since the last report */
-    bool running;           /* the thread was started */
-    bool writing;           /* the thread has taken a line and is not done with it */
-} ring = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
+static char ring_bytes[ADL_LOG_RING_BYTES];
+static struct adl_log_ring ring =
+    ADL_LOG_RING(.bytes = ring_bytes, .fd = STDERR_FILENO, .report = report_dropped);
 
-static void start_writer(void);
 static bool is_journal(void);
 
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
@@ -74,7 +45,7 @@ void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
     set_up = 1;
     prefixed = is_journal();
     coloured = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
-    start_writer();
+    adl_log_ring_start(&ring);
 }
 
 static const char *const priorities[] = {"<7>", "<6>", "<4>", "<3>"};
@@ -107,14 +78,9 @@ int adl_log_enabled(enum adl_log_level level)
     return level >= threshold;
 }
 
-struct line {
-    char text[LINE_BYTES];
-    size_t length;
-};
-
 static int append(const char *bytes, size_t length, void *data)
 {
-    struct line *line = data;
+    struct adl_log_line *line = data;
     size_t available = sizeof line->text - 1 - line->length; /* one for the newline */
     size_t taken = ADL_MIN(length, available);
 
@@ -123,7 +89,7 @@ static int append(const char *bytes, size_t length, void *data)
     return taken == length ? 0 : -1;
 }
 
-static void append_text(struct line *line, const char *text)
+static void append_text(struct adl_log_line *line, const char *text)
 {
     append(text, strlen(text), line);
 }
@@ -160,7 +126,7 @@ static int is_left_out(const char *event, const char *key)
     return 0;
 }
 
-static void write_text(struct line *line, enum adl_log_level level, const char *event,
+static void write_text(struct adl_log_line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
     static const char *const colours[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
@@ -191,11 +157,11 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
 
 /* Writes a line of the JSON format. If it does not fit into the buffer, the fields are left
  * out. */
-static void write_json(struct line *line, enum adl_log_level level, const char *event,
+static void write_json(struct adl_log_line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
     const size_t begin = line->length; /* after the priority */
-    struct line whole = {.length = 0};
+    struct adl_log_line whole = {.length = 0};
     char time[40];
     json_t *object;
 
@@ -215,7 +181,7 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     json_decref(object);
 }
 
-static void write_line(struct line *line, enum adl_log_level level, const char *event,
+static void write_line(struct adl_log_line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
     line->length = 0;
@@ -228,142 +194,36 @@ static void write_line(struct line *line, enum adl_log_level level, const char *
     line->text[line->length++] = '\n';
 }
 
-/* --- the ring --------------------------------------------------------------------- */
-
-/* Writes a line to standard error, however long that takes. */
-static void write_out(const char *text, size_t length)
+/* Says how many lines were dropped; called under the lock of the ring. */
+static void report_dropped(struct adl_log_line *line, uint64_t dropped)
 {
-    while (length > 0) {
-        ssize_t got = write(STDERR_FILENO, text, length);
-        if (got > 0) {
-            text += got;
-            length -= (size_t)got;
-        } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            /* Another process has made the descriptor non-blocking. */
-            struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT};
-            poll(&wait, 1, -1);
-        } else if (got == 0 || errno != EINTR) {
-            return; /* the log itself cannot be written, so there is nowhere to report it */
-        }
-    }
-}
-
-/* Appends a line if it fits; under the lock. */
-static bool append_to_ring(const struct line *line)
-{
-    size_t end = (ring.begin + ring.length) % RING_BYTES;
-    size_t first = ADL_MIN(line->length, RING_BYTES - end);
-
-    if (line->length > RING_BYTES - ring.length)
-        return false;
-    memcpy(ring.bytes + end, line->text, first);
-    memcpy(ring.bytes, line->text + first, line->length - first);
-    ring.length += line->length;
-    return true;
-}
-
-/* Takes the first line of the ring, which is not empty; under the lock. */
-static void take_from_ring(struct line *line)
-{
-    line->length = 0;
-    do {
-        line->text[line->length++] = ring.bytes[ring.begin];
-        ring.begin = (ring.begin + 1) % RING_BYTES;
-        ring.length--;
-    } while (line->text[line->length - 1] != '\n' && line->length < LINE_BYTES && ring.length > 0);
-}
-
-/* Appends a line that says how many lines were dropped, if any were; under the lock. */
-static void report_dropped(void)
-{
-    struct line report;
     char message[100];
-    json_t *fields;
+    json_t *fields = json_pack("{s:I}", "dropped", (json_int_t)dropped);
 
-    if (ring.dropped == 0)
-        return;
     snprintf(message, sizeof message,
              "%llu log line%s dropped, because standard error was not read",
-             (unsigned long long)ring.dropped, ring.dropped == 1 ? " was" : "s were");
-    fields = json_pack("{s:I}", "dropped", (json_int_t)ring.dropped);
-    write_line(&report, ADL_LOG_WARN, "log", message, fields);
+             (unsigned long long)dropped, dropped == 1 ? " was" : "s were");
+    write_line(line, ADL_LOG_WARN, "log", message, fields);
     json_decref(fields);
-    if (append_to_ring(&report))
-        ring.dropped = 0;
 }
 
-static void *write_ring(void *argument)
+__attribute__((destructor)) static void flush_at_the_end(void)
 {
-    struct line line;
-
-    (void)argument;
-    pthread_mutex_lock(&ring.lock);
-    for (;;) {
-        while (ring.length == 0)
-            pthread_cond_wait(&ring.filled, &ring.lock);
-        take_from_ring(&line);
-        ring.writing = true;
-        pthread_mutex_unlock(&ring.lock);
-        write_out(line.text, line.length);
-        pthread_mutex_lock(&ring.lock);
-        ring.writing = false;
-        ring.written++;
-        if (ring.length == 0)
-            report_dropped();
-    }
-    return NULL;
+    adl_log_ring_flush(&ring);
 }
 
-static void start_writer(void)
+uint64_t adl_log_dropped(void)
 {
-    pthread_t thread;
-
-    if (!ring.running && pthread_create(&thread, NULL, write_ring, NULL) == 0) {
-        pthread_detach(thread);
-        ring.running = true;
-    }
-}
-
-/* Waits for the last lines at the end of the process; see the design above. */
-__attribute__((destructor)) static void flush_ring(void)
-{
-    uint64_t written = 0;
-
-    for (int waited = 0; ring.running && waited < FLUSH_PATIENCE_MS; waited++) {
-        pthread_mutex_lock(&ring.lock);
-        bool empty = ring.length == 0 && !ring.writing;
-        if (ring.written != written)
-            waited = 0;
-        written = ring.written;
-        pthread_mutex_unlock(&ring.lock);
-        if (empty)
-            return;
-        poll(NULL, 0, 1);
-    }
-}
-
-static void put(const struct line *line)
-{
-    pthread_mutex_lock(&ring.lock);
-    /* There has to be space for the report and for the line that follows it. */
-    if (ring.dropped > 0 && RING_BYTES - ring.length >= 2 * LINE_BYTES)
-        report_dropped();
-    if (ring.dropped > 0 || !append_to_ring(line))
-        ring.dropped++;
-    pthread_cond_signal(&ring.filled);
-    pthread_mutex_unlock(&ring.lock);
+    return adl_log_ring_dropped(&ring);
 }
 
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields)
 {
-    struct line line;
+    struct adl_log_line line;
 
     if (adl_log_enabled(level)) {
         write_line(&line, level, event, message, fields);
-        if (ring.running)
-            put(&line);
-        else
-            write_out(line.text, line.length);
+        adl_log_ring_put(&ring, &line);
     }
     json_decref(fields);
 }

@@ -6,6 +6,7 @@
  * thread writes the lines. */
 
 #include <jansson.h>
+#include <stdint.h>
 
 enum adl_log_level { ADL_LOG_DEBUG, ADL_LOG_INFO, ADL_LOG_WARN, ADL_LOG_ERROR };
 enum adl_log_format { ADL_LOG_AUTO, ADL_LOG_TEXT, ADL_LOG_JSON };
@@ -31,6 +32,9 @@ int adl_log_is_json(void);
  * and it may be NULL. A line that cannot be written is lost; if the reason is that stderr is
  * not read, a later line says how many were lost. */
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields);
+
+/* Returns how many lines were lost because stderr was not read. */
+uint64_t adl_log_dropped(void);
 
 /* Returns whether a line of this level is written. */
 int adl_log_enabled(enum adl_log_level level);

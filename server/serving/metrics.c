@@ -166,6 +166,10 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_state *s
            (double)get(&m->body_bytes_out));
     simple(out, "adl_http_connections", "gauge", "Open client connections.",
            (double)state->connections);
+    family(out, "adl_log_lines_dropped_total", "counter",
+           "Lines that were dropped because standard error or the access log was not written.");
+    labelled(out, "adl_log_lines_dropped_total", "log", "error", (double)state->log_dropped);
+    labelled(out, "adl_log_lines_dropped_total", "log", "access", (double)state->access_dropped);
     if (state->certificate_expires > 0)
         simple(out, "adl_tls_certificate_expires_timestamp_seconds", "gauge",
                "When the certificate of --tls-cert expires, in Unix time.",

@@ -110,6 +110,7 @@ struct adl_metrics_state {
     size_t queue_capacity;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
+    uint64_t log_dropped, access_dropped; /* lines */
     int64_t certificate_expires; /* Unix time; 0: no TLS */
     const char *version, *cpu, *blas;
 };
