@@ -200,12 +200,14 @@ void adl_served_release(struct adl_served *served)
     adl_free(served);
 }
 
-/* Runs the network once, on an input of zeros (a uniform image of the mean colour). This
- * touches the session's pages before the first request does, and rejects weights that do
- * not give finite scores. */
-static int check_scores(struct adl_registry *registry, struct adl_served *served, const char *path,
-                        struct adl_error *err)
+/* Runs the network once, on inputs of zeros (a uniform image of the mean colour). This
+ * touches the weights and the session's pages before the first request does, and rejects weights
+ * that do not give finite scores. At the start, when nobody waits, it runs a whole batch, whose
+ * pages are those of all smaller ones; a reload holds the requests no longer than one image. */
+static int check_scores(struct adl_registry *registry, struct adl_served *served, bool is_reload,
+                        const char *path, struct adl_error *err)
 {
+    const int images = is_reload ? 1 : ADL_LIMIT_SERVE_BATCH;
     size_t pixels = adl_shape_count(adl_plan_input_shape(served->plan));
     size_t classes = adl_shape_count(adl_plan_output_shape(served->plan, ADL_OUTPUT_LOGITS));
     struct adl_session *session = adl_views_session(served->views);
@@ -213,8 +215,9 @@ static int check_scores(struct adl_registry *registry, struct adl_served *served
     bool finite = true;
 
     adl_registry_compute_lock(registry);
-    memset(adl_session_input(session, 0), 0, pixels * sizeof(float));
-    adl_session_run(session, 1);
+    for (int i = 0; i < images; i++)
+        memset(adl_session_input(session, i), 0, pixels * sizeof(float));
+    adl_session_run(session, images);
     logits = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
     for (size_t i = 0; i < classes; i++)
         finite &= isfinite(logits[i]) != 0;
@@ -344,7 +347,7 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->description = describe(served, err);
     if (!served->description)
         goto out;
-    ADL_TRY(check_scores(registry, served, path, err));
+    ADL_TRY(check_scores(registry, served, is_reload, path, err));
     result = 0;
 out:
     if (result < 0) {
