@@ -135,15 +135,16 @@ export function localize(file, type, { model, classId, map, token, signal }) {
 }
 
 /**
- * What the server has and takes: the loaded models, its limits, and whether it keeps annotations.
+ * What the server has and takes: the loaded models, its limits, whether it keeps annotations and
+ * shows training.
  * @param {string} token
  * @returns {Promise<{models: import('./store.js').Model[], limits: import('./prepare.js').Limits | null,
- *     annotations: boolean}>}
+ *     annotations: boolean, training: boolean}>}
  */
 export async function models(token) {
     const answer = await request('models', { headers: authorization(token) });
     const list = Array.isArray(answer) ? answer : answer.models || [];
-    const { limits, annotations = false } = answer;
+    const { limits, annotations = false, training = false } = answer;
     const found = list.map((/** @type {any} */ model) => {
         const [height, width] = model.input?.size || [224, 224];
         return {
@@ -158,7 +159,7 @@ export async function models(token) {
         };
     });
     return {
-        models: found, annotations,
+        models: found, annotations, training,
         limits: limits ? { bodyBytes: limits.body_bytes, pixels: limits.pixels } : null,
     };
 }
@@ -190,7 +191,7 @@ export async function health() {
     }
 }
 
-/** The server's own account of itself: queue, stages, whether it shows training.
+/** The server's own account of itself: queue, stages.
  * @param {string} token @returns {Promise<any>} */
 export function serverStatus(token) {
     return request('status', { headers: authorization(token) });

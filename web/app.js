@@ -1,25 +1,17 @@
 /* The page: starts its parts. The state is in state.js, what is known in store.js; every part shows
  * both and changes the state, and none of them calls another to show something. */
 
-import { startActions } from './actions.js';
 import { queryOf, stateOf } from './address.js';
-import { startCard } from './card.js';
-import { startCompare } from './compare.js';
 import { startControls } from './controls.js';
-import { startCorrect } from './correct.js';
-import { startDrawn } from './drawn.js';
 import { restore, startIntake } from './intake.js';
 import { startKeys } from './keys.js';
 import { startLanguages } from './languages.js';
+import { startLate } from './late.js';
 import { startPanel } from './panel.js';
 import { startQueue } from './queue.js';
-import { startReview } from './review.js';
-import { startSearch } from './search.js';
 import { startStage } from './stage.js';
 import { change, state, subscribe } from './state.js';
 import { startStatus } from './status.js';
-import { startStrip } from './strip.js';
-import { startTakeaway } from './takeaway.js';
 import { translatePage } from './text.js';
 
 /* Browsers limit how often an address may be changed. */
@@ -47,17 +39,9 @@ async function start() {
     startPanel();
     startStage();
     startControls();
-    startActions();
-    startStrip();
-    startSearch();
-    startCompare();
-    startCard();
     startKeys();
-    startCorrect();
-    startDrawn();
-    startTakeaway();
-    void startReview();
     startQueue();
+    startLate();
 }
 
 void start();

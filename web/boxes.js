@@ -379,6 +379,12 @@ export function overlap(a, b) {
     return common / (area(a) + area(b) - common);
 }
 
+/** The IoU of a box with that of `others` that it overlaps most; null if there are none.
+ * @param {Box} box @param {Box[]} others */
+export function bestOverlap(box, others) {
+    return others.length === 0 ? null : Math.max(...others.map((other) => overlap(box, other)));
+}
+
 /**
  * Scales a box of a width x height map to an image of another size: the smallest box that
  * contains every image pixel that the map's box touches.

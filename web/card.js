@@ -125,7 +125,6 @@ async function showServer() {
     ] : []);
     $('card-server').replaceChildren(...section('card.server', rows, true));
     before = now ?? before;
-    $('training-link').hidden = !now?.training;
 }
 
 export function startCard() {
@@ -141,5 +140,4 @@ export function startCard() {
     subscribe(['models', 'model', 'language'], () => {
         if (dialog.open) showModel();
     });
-    subscribe(['models'], () => void showServer());
 }

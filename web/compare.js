@@ -4,6 +4,7 @@
 import { classText, panes, predictionsOf, answerOf, shownOf } from './answers.js';
 import { overlap } from './boxes.js';
 import { $, buttonOf, element, inputOf, percent, readable, selectOf, showChoices } from './dom.js';
+import { bind } from './keys.js';
 import { changedMap, layerChoices, scaleChoices } from './maps.js';
 import { change, ownMapChanges, state, subscribe } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
@@ -52,7 +53,7 @@ function partner() {
     return { model: state.model, class: second ? classText(first, second) : null, map: ownMapChanges() };
 }
 
-export function toggleCompare() {
+function toggleCompare() {
     change(state.beside ? { beside: null, difference: false } : { beside: partner() });
 }
 
@@ -143,6 +144,9 @@ function changeMap(changes) {
 }
 
 export function startCompare() {
+    bind({ keys: ['c'], text: 'key.compare', act: () => currentPicture() !== null && toggleCompare() });
+    bind({ keys: ['d'], text: 'key.difference',
+        act: () => state.beside !== null && change({ difference: !state.difference }) });
     buttonOf('compare').addEventListener('click', toggleCompare);
     buttonOf('compare-close').addEventListener('click', () => {
         toggleCompare();

@@ -20,15 +20,6 @@ const within = (v, low, high) => Math.min(Math.max(v, low), high);
 /** @type {(box: Box) => number} */
 export const areaOf = (box) => (box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1);
 
-/** The intersection over union of two boxes, 0..1.
- * @param {Box} a @param {Box} b */
-export function iou(a, b) {
-    const w = Math.min(a.x1, b.x1) - Math.max(a.x0, b.x0) + 1;
-    const h = Math.min(a.y1, b.y1) - Math.max(a.y0, b.y0) + 1;
-    const common = w > 0 && h > 0 ? w * h : 0;
-    return common / (areaOf(a) + areaOf(b) - common);
-}
-
 /** Returns whether two boxes have the same sides.
  * @param {Box} a @param {Box} b */
 export function sameBox(a, b) {
@@ -172,10 +163,4 @@ export function boxAt(boxes, selected, x, y, reach) {
         }
     }
     return null;
-}
-
-/** The greatest IoU of a box with any of `others`; null if there are none.
- * @param {Box} box @param {Box[]} others */
-export function bestIou(box, others) {
-    return others.length === 0 ? null : Math.max(...others.map((other) => iou(box, other)));
 }

@@ -1,9 +1,9 @@
 /* The keyboard: one table of keys, which every part of the page adds its own to, and the help that
  * lists them. */
 
-import { toggleCompare } from './compare.js';
 import { stepThreshold } from './controls.js';
 import { $, announce, element } from './dom.js';
+import { tools, toolsAreThere } from './late.js';
 import { chooseClass } from './panel.js';
 import { cursorPoint, fit, inspect, isInspecting, pan, setCursor, zoomBy, zoomTo } from './stage.js';
 import { change, state } from './state.js';
@@ -46,13 +46,16 @@ function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTaken(event)) {
         return;
     }
-    for (const binding of [...bindings].reverse()) {
-        if (binding.keys.includes(event.key) && binding.act(event) !== false) {
-            event.preventDefault();
-            return;
-        }
+    if (press(event)) {
+        event.preventDefault();
+    } else if (!toolsAreThere()) {
+        void tools().then(() => press(event));
     }
 }
+
+/** @param {KeyboardEvent} event */
+const press = (event) => [...bindings].reverse().some((binding) =>
+    binding.keys.includes(event.key) && binding.act(event) !== false);
 
 /* CSS pixels that an arrow key moves the picture by; Shift makes it the finer or coarser one. */
 const PAN = 80;
@@ -75,7 +78,8 @@ function arrow(event) {
     return dx !== 0 && stepPicture(dx) !== null;
 }
 
-function showHelp() {
+async function showHelp() {
+    await tools();
     const dialog = /** @type {HTMLDialogElement} */ ($('help'));
     $('help-keys').replaceChildren(...bindings.filter(({ text }) => text).map(({ keys, shown, text }) => element('li', {},
         element('kbd', { text: shown ?? keys[0] }), element('span', { text: t(text) }))));
@@ -99,17 +103,14 @@ export function startKeys() {
         { keys: ['b'], text: 'key.boxes', act: () => change({ boxes: state.boxes === 'largest'
             ? 'all' : state.boxes === 'all' ? 'objects' : 'largest' }) },
         { keys: ['h'], text: 'key.heat', act: () => change({ opacity: state.opacity > 0 ? 0 : 0.65 }) },
-        { keys: ['c'], text: 'key.compare', act: () => shownPicture() && toggleCompare() },
-        { keys: ['d'], text: 'key.difference',
-            act: () => state.beside !== null && change({ difference: !state.difference }) },
         { keys: ['i'], text: 'key.inspect',
             act: () => announce(t(inspect(!isInspecting()) ? 'inspect.on' : 'inspect.off')) },
         { keys: ['Escape'], text: '', act: () => isInspecting() && inspect(false) },
-        { keys: ['?'], text: 'key.help', act: showHelp },
+        { keys: ['?'], text: 'key.help', act: () => void showHelp() },
     ];
     own.forEach(bind);
     window.addEventListener('keydown', onKey);
-    $('help-open').addEventListener('click', showHelp);
+    $('help-open').addEventListener('click', () => void showHelp());
     $('zoom-in').addEventListener('click', () => zoomBy(1.5));
     $('zoom-out').addEventListener('click', () => zoomBy(1 / 1.5));
     $('zoom-fit').addEventListener('click', fit);

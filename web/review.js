@@ -6,7 +6,7 @@
  * the picture's id, so that a reload loses nothing. Boxes are in pixels of the picture as displayed. */
 
 import { answerOf, hardlySeen, panes, predictionOf, predictionsOf, shownOf } from './answers.js';
-import { bestIou } from './geometry.js';
+import { bestOverlap } from './boxes.js';
 import { changed, historyOf, redone, undone } from './history.js';
 import { allKept, forget, keep } from './keep.js';
 import { shownPicture } from './stage.js';
@@ -79,7 +79,7 @@ export function boxesOn(picture) {
 /** What the boxes of a picture agree with the draft: the IoU of one box with the nearest that has its
  * label; null if there is none. @param {Picture} picture @param {LabelledBox} box */
 export function agreement(picture, box) {
-    return bestIou(box, draftOf(picture).filter(({ label }) => label === box.label));
+    return bestOverlap(box, draftOf(picture).filter(({ label }) => label === box.label));
 }
 
 /** The size of a picture, if it is on the stage, was answered or has boxes. @param {Picture} picture */
@@ -156,7 +156,7 @@ const isDraft = (picture) => {
     const draft = draftOf(picture);
     const { boxes } = ownOf(picture);
     return boxes.length === draft.length && boxes.every((box, index) =>
-        box.label === draft[index].label && bestIou(box, [draft[index]]) === 1);
+        box.label === draft[index].label && bestOverlap(box, [draft[index]]) === 1);
 };
 
 /** Says that the boxes are right as they are. @param {Picture} picture */

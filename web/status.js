@@ -41,10 +41,11 @@ async function watchHealth() {
 
 async function loadModels() {
     try {
-        const { models, limits, annotations } = await api.models(store.token);
+        const { models, limits, annotations, training } = await api.models(store.token);
         store.models = models;
         store.limits = limits ?? store.limits;
         store.annotations = annotations;
+        $('training-link').hidden = !training;
     } catch (problem) {
         if (/** @type {api.Problem} */ (problem).status === 401) {
             touch('token');

@@ -17,6 +17,7 @@ export const english = {
     'page.title': '{name} – adl-server',
     'page.skip': 'Skip to the image',
     'page.drop': 'Drop to analyse',
+    'page.tools': 'A part of this page did not arrive. Reload the page to try again; nothing is lost.',
     'page.noscript': 'This page needs JavaScript. Without it, send an image with curl: POST /localize.',
 
     'bar.model': 'Model',

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "io/json_text.h"
 #include "server/api/server.h"
+#include "server/http/coding.h"
 #include "server/tasks/reply_json.h"
 
 static void no_store(struct adl_exchange *exchange)
@@ -95,4 +96,33 @@ void adl_answer_text(struct adl_exchange *exchange, int status, const char *type
     }
     no_store(exchange);
     adl_http_reply(exchange->http, status, type, (struct adl_http_body){bytes, length, adl_free});
+}
+
+/* Below this, the headers of a compressed answer and a packet's size leave nothing to gain; above,
+ * compressing would hold the thread that answers everybody for too long. */
+#define LEAST_PACKED 1024
+#define MOST_PACKED (1 << 20)
+
+void adl_answer_packed(struct adl_exchange *exchange, int status, const char *type,
+                       struct adl_str *text)
+{
+    const char *accept = adl_http_header(exchange->http, "Accept-Encoding");
+    /* Any length below that of the text: which it is will be known afterwards. */
+    const size_t lengths[ADL_CODINGS] = {text->length, 1, 0};
+    size_t length = 0;
+    void *packed = NULL;
+
+    if (!text->failed && text->length >= LEAST_PACKED && text->length <= MOST_PACKED) {
+        adl_http_add_header(exchange->http, "Vary", "Accept-Encoding");
+        if (adl_coding_choose(accept, lengths) == ADL_CODING_GZIP)
+            packed = adl_coding_gzip(text->data, text->length, &length);
+    }
+    if (!packed) {
+        adl_answer_text(exchange, status, type, text);
+        return;
+    }
+    adl_str_release(text);
+    no_store(exchange);
+    adl_http_add_header(exchange->http, "Content-Encoding", "gzip");
+    adl_http_reply(exchange->http, status, type, (struct adl_http_body){packed, length, adl_free});
 }

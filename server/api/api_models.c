@@ -28,10 +28,13 @@ void adl_api_models(struct adl_exchange *exchange, const char *rest)
             adl_str_puts(&text, ",");
         describe(registry, i, &text);
     }
-    adl_str_printf(&text, "],\"limits\":{\"body_bytes\":%zu,\"pixels\":%zu},\"annotations\":%s}\n",
+    adl_str_printf(&text,
+                   "],\"limits\":{\"body_bytes\":%zu,\"pixels\":%zu},\"annotations\":%s,"
+                   "\"training\":%s}\n",
                    exchange->server->max_body, exchange->server->max_pixels,
-                   exchange->server->annotations ? "true" : "false");
-    adl_answer_text(exchange, 200, "application/json", &text);
+                   exchange->server->annotations ? "true" : "false",
+                   exchange->server->runs ? "true" : "false");
+    adl_answer_packed(exchange, 200, "application/json", &text);
     adl_str_release(&text);
 }
 
@@ -51,7 +54,7 @@ void adl_api_model(struct adl_exchange *exchange, const char *name)
         return;
     }
     adl_str_printf(&text, "%s\n", served->description);
-    adl_answer_text(exchange, 200, "application/json", &text);
+    adl_answer_packed(exchange, 200, "application/json", &text);
     adl_str_release(&text);
     adl_served_release(served);
 }

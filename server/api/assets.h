@@ -8,9 +8,7 @@
 
 #include <stddef.h>
 
-enum adl_coding { ADL_CODING_IDENTITY, ADL_CODING_GZIP, ADL_CODING_BROTLI, ADL_CODINGS };
-/* As in Content-Encoding: "identity", "gzip", "br". */
-extern const char *const adl_coding_names[ADL_CODINGS];
+#include "server/http/coding.h"
 
 struct adl_asset_bytes {
     const char *data;
@@ -31,10 +29,7 @@ size_t adl_asset_length(const struct adl_asset *asset, enum adl_coding coding);
 /* Returns the asset at a path; NULL if there is none. */
 const struct adl_asset *adl_asset_find(const char *path);
 
-/* Returns the coding of an asset that suits a header Accept-Encoding best (RFC 9110, 12.5.3): of
- * those that exist the one with the largest weight, of equal ones the smallest. NULL stands for a
- * request without the header, which gets the file as it is, and so does one that refuses
- * everything. */
+/* Returns the coding of an asset that suits a header Accept-Encoding best (adl_coding_choose). */
 enum adl_coding adl_asset_choose(const struct adl_asset *asset, const char *accept);
 
 #endif

@@ -15,7 +15,9 @@
 # In a page, a style sheet that it links and a module that it loads stand in the place of the
 # link, the module together with all that it imports (join_modules.awk), so that a page with its
 # scripts is one answer; `policy` then has the digests of these two for its Content-Security-Policy.
-# The modules are files of their own as well. If modules cannot be joined, the page loads them one
+# What a page imports by import() alone is joined into a file of its own, which is at
+# /late/NAME-DIGEST.js: its address changes with it, so that a page never gets the part of another
+# build. The modules are files of their own as well. If modules cannot be joined, the page loads them one
 # by one, and links of modulepreload name all of them, so that they are fetched together.
 #
 # ETags are digests of the bytes that are sent, so they are strong. Without the program `brotli`
@@ -47,6 +49,14 @@ etag() { # etag FILE: in the form of a C string
     printf '"\\"%s\\""' "${hex:0:16}"
 }
 
+# Prints a style sheet without blanks and comments that begin a line.
+lean_style() {
+    awk '{ sub(/^[ \t]+/, "") }
+        /^\/\*/ { inside = 1 }
+        inside { if (!sub(/^.*\*\/[ \t]*/, "")) next; inside = 0 }
+        $0 != ""' "$1"
+}
+
 # Writes the style sheets that were gathered as one element, if there are any.
 put_styles() {
     [ -n "$sheets" ] || return 0
@@ -55,10 +65,27 @@ put_styles() {
     sheets=''
 }
 
+# Gives the late parts of the page in PAGE, which join_modules.awk has left in the directory LATE, their
+# addresses, and adds them to `late`.
+place_late() { # place_late LATE PAGE
+    local name part=0 path
+    [ -e "$1/names" ] || return 0
+    while read -r name; do
+        part=$((part + 1))
+        name=${name##*/}
+        path=late/${name%.js}-$(sha256sum <"$1/$part" | cut -c 1-12).js
+        sed -i "s|@part$part@|./$path|" "$2"
+        mv "$1/$part" "$out/late-$((++lates))"
+        late+=("$path")
+    done <"$1/names"
+    rm "$1/names"
+}
+
 # Writes a page with its style sheets and modules in it; sets `policy`. Style sheets on lines one after
 # the other become one element, because each element takes room in the policy.
 pack_page() { # pack_page FILE OUT
     local line sheets='' entry module scripts='' styles='' part=$out/part
+    mkdir -p "$out/late"
     while IFS= read -r line || [ -n "$line" ]; do
         if [[ $line =~ ^\ *'<link rel="stylesheet" href="'([^\"]+)'">'$ ]]; then
             if grep -q '</style' "web/${BASH_REMATCH[1]}"; then
@@ -67,14 +94,15 @@ pack_page() { # pack_page FILE OUT
             fi
             [ -n "$sheets" ] || echo >"$out/sheets"
             sheets=$out/sheets
-            cat "web/${BASH_REMATCH[1]}" >>"$sheets"
+            lean_style "web/${BASH_REMATCH[1]}" >>"$sheets"
             continue
         fi
         put_styles
         if [[ $line =~ ^(.*)'<script type="module" src="'([^\"]+)'"></script>'(.*)$ ]]; then
             entry=${BASH_REMATCH[2]}
             if [ "${MODULES-}" != apart ] && { echo && awk -v root=web -v entry="$entry" \
-                    -f "$here/join_modules.awk"; } >"$part" 2>"$out/refused"; then
+                    -v late="$out/late" -f "$here/join_modules.awk"; } >"$part" 2>"$out/refused"; then
+                place_late "$out/late" "$part"
                 printf '%s<script type="module">' "${BASH_REMATCH[1]}"
                 cat "$part" && printf '</script>%s\n' "${BASH_REMATCH[3]}"
                 scripts+=" 'sha256-$(digest "$part")'"
@@ -91,7 +119,7 @@ pack_page() { # pack_page FILE OUT
             printf '%s\n' "$line"
         fi
     done <"$1" >"$2"
-    rm -f "$part" "$out/refused" "$out/sheets"
+    rm -rf "$part" "$out/refused" "$out/sheets" "$out/late"
     policy="script-src 'self'$scripts; style-src 'self'$styles"
     # See struct adl_http_header in server/http/request.h, and api_misc.c for what comes before.
     if [ ${#policy} -gt 230 ]; then
@@ -100,10 +128,32 @@ pack_page() { # pack_page FILE OUT
     fi
 }
 
+# Compresses a file that is sent and writes its row.
+add() { # add PATH TYPE POLICY
+    local packed=$out/$number size
+    : >"$packed.gz" && : >"$packed.br"
+    case $2 in
+    text/* | *json | *xml)
+        size=$(stat -c %s "$packed")
+        gzip -9nc "$packed" >"$packed.gz"
+        [ "$(stat -c %s "$packed.gz")" -lt "$size" ] || : >"$packed.gz"
+        if command -v brotli >/dev/null; then
+            brotli -q 11 -w 24 -c "$packed" >"$packed.br"
+            [ "$(stat -c %s "$packed.br")" -lt "$size" ] || : >"$packed.br"
+        fi
+        ;;
+    esac
+    printf 'ASSET(%d, "%s", "%s", "%s", %s, %s, %s)\n' "$number" "$1" "$2" "$3" \
+        "$(etag "$packed")" "$(etag "$packed.gz")" "$(etag "$packed.br")"
+    number=$((number + 1))
+}
+
 list=$out/server/api/asset_list.h
-rm -f "$out"/[0-9]*
+rm -f "$out"/[0-9]* "$out"/late-*
 mkdir -p "${list%/*}"
 number=0
+lates=0
+late=()
 for file; do
     type=${types[${file##*.}]-}
     if [ -z "$type" ]; then
@@ -116,26 +166,16 @@ for file; do
     web/*) path=/${file#web/} ;;
     *) path=/${file##*/} ;;
     esac
-    policy='' packed=$out/$number
+    policy=''
     if [ "${file##*.}" = html ]; then
-        pack_page "$file" "$packed"
+        pack_page "$file" "$out/$number"
     else
-        cp "$file" "$packed"
+        cp "$file" "$out/$number"
     fi
-    : >"$packed.gz" && : >"$packed.br"
-    case $type in
-    text/* | *json | *xml)
-        size=$(stat -c %s "$packed")
-        gzip -9nc "$packed" >"$packed.gz"
-        [ "$(stat -c %s "$packed.gz")" -lt "$size" ] || : >"$packed.gz"
-        if command -v brotli >/dev/null; then
-            brotli -q 11 -w 24 -c "$packed" >"$packed.br"
-            [ "$(stat -c %s "$packed.br")" -lt "$size" ] || : >"$packed.br"
-        fi
-        ;;
-    esac
-    printf 'ASSET(%d, "%s", "%s", "%s", %s, %s, %s)\n' "$number" "$path" "$type" "$policy" \
-        "$(etag "$packed")" "$(etag "$packed.gz")" "$(etag "$packed.br")"
-    number=$((number + 1))
+    add "$path" "$type" "$policy"
 done >"$list.new"
+for ((i = 0; i < lates; i++)); do
+    mv "$out/late-$((i + 1))" "$out/$number"
+    add "/${late[i]}" "${types[js]}" ''
+done >>"$list.new"
 mv "$list.new" "$list"

@@ -114,6 +114,10 @@ void adl_answer_json(struct adl_exchange *exchange, json_t *json);
  * failed, answers with the problem out-of-memory. */
 void adl_answer_text(struct adl_exchange *exchange, int status, const char *type,
                      struct adl_str *text);
+/* As adl_answer_text, and compresses what is long enough by gzip for a client that takes it: for
+ * answers that hold nothing that another site could have put there and nothing secret. */
+void adl_answer_packed(struct adl_exchange *exchange, int status, const char *type,
+                       struct adl_str *text);
 /* Answers 200 with these bytes. Takes ownership of them; they were allocated by adl_malloc. */
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length);
 

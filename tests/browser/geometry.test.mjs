@@ -5,6 +5,7 @@ import test from 'node:test';
 import { page } from './support/page.mjs';
 
 const boxes = await page('geometry.js');
+const { bestOverlap, overlap } = await page('boxes.js');
 
 const size = { width: 40, height: 30 };
 
@@ -39,10 +40,10 @@ test('the IoU is that of counted pixels', () => {
                 any += Number(inside(a, x, y) || inside(b, x, y));
             }
         }
-        assert.ok(Math.abs(boxes.iou(a, b) - both / any) < 1e-12);
+        assert.ok(Math.abs(overlap(a, b) - both / any) < 1e-12);
     }
-    assert.equal(boxes.iou({ x0: 0, y0: 0, x1: 9, y1: 9 }, { x0: 10, y0: 0, x1: 19, y1: 9 }), 0);
-    assert.equal(boxes.bestIou({ x0: 0, y0: 0, x1: 9, y1: 9 }, []), null);
+    assert.equal(overlap({ x0: 0, y0: 0, x1: 9, y1: 9 }, { x0: 10, y0: 0, x1: 19, y1: 9 }), 0);
+    assert.equal(bestOverlap({ x0: 0, y0: 0, x1: 9, y1: 9 }, []), null);
 });
 
 test('a drawn box covers the pixels between the two points, whatever their order', () => {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
@@ -21,7 +21,8 @@ function write(files) {
 }
 
 function joined(root, ...more) {
-    return spawnSync('awk', ['-v', `root=${root}`, '-v', 'entry=main.js', ...more, '-f', script],
+    return spawnSync('awk', ['-v', `root=${root}`, '-v', 'entry=main.js', '-v', `late=${root}`, ...more,
+        '-f', script],
         { encoding: 'utf8' });
 }
 
@@ -32,7 +33,11 @@ function both(files) {
         const one = joined(root);
         assert.equal(one.status, 0, one.stderr);
         assert.doesNotMatch(one.stdout, /^(import|export)\b/m);
-        writeFileSync(join(root, 'joined.js'), one.stdout);
+        /* Each late part is a file beside it. */
+        writeFileSync(join(root, 'joined.js'), one.stdout.replace(/@part(\d+)@/g, './part$1.js'));
+        for (let part = 1; existsSync(join(root, String(part))); part++) {
+            renameSync(join(root, String(part)), join(root, `part${part}.js`));
+        }
         const run = (name) => execFileSync(process.execPath, [join(root, name)],
             { encoding: 'utf8' });
         return [run('main.js'), run('joined.js')];
@@ -86,6 +91,48 @@ console.log('more');
     assert.match(apart, /area,hidden,names,numbers|Square,area,hidden,names,numbers/);
 });
 
+test('what is imported late is a part of its own, and shares the modules of the page', () => {
+    const files = {
+        'main.js': `import { count, log } from './shared.js';
+count();
+const load = () => import('./tools/first.js');
+log('page');
+load().then(async ({ run }) => {
+    run();
+    (await load()).run();
+    (await import('./tools/second.js')).run();
+    log((await import('./shared.js')).count());
+});
+`,
+        'shared.js': `let n = 0;
+export function count() { n += 1; return n; }
+export function log(...words) { console.log(...words); }
+log('shared');
+`,
+        'tools/first.js': `import { log } from '../shared.js';
+import { name } from './only.js';
+log('first', name);
+export function run() { import('../shared.js').then(({ count }) => log('run', count())); }
+`,
+        'tools/only.js': "export const name = 'only';\n",
+        'tools/second.js': "import * as shared from '../shared.js';\n" +
+            "export function run() { shared.log('second', shared.count()); }\n",
+    };
+    const [apart, one] = both(files);
+    assert.equal(one, apart);
+    assert.match(one, /^shared\npage\nfirst only\n/);
+
+    /* The page has none of it, and a part nothing of the page. */
+    const root = write(files);
+    const { stdout } = joined(root);
+    assert.doesNotMatch(stdout, /'first'|'only'|'second'/);
+    const parts = ['1', '2'].map((name) => readFileSync(join(root, name), 'utf8'));
+    assert.match(parts[0], /^export default \(\$\d+\) => \{\n[^]*'only'[^]*'first'/);
+    assert.doesNotMatch(parts.join(''), /'shared'/);
+    assert.equal(readFileSync(join(root, 'names'), 'utf8'), 'tools/first.js\ntools/second.js\n');
+    rmSync(root, { recursive: true });
+});
+
 test('what cannot be joined is refused in one line', () => {
     const cases = {
         circle: { 'main.js': "import { a } from './a.js';\n", 'a.js':
@@ -96,6 +143,9 @@ test('what cannot be joined is refused in one line', () => {
         missing: { 'main.js': "import { a } from './missing.js';\n" },
         waiting: { 'main.js': 'const a = await fetch("x");\n' },
         closing: { 'main.js': "const a = '</script>';\n" },
+        shared: { 'main.js': "import('./a.js');\nimport('./b.js');\n", 'a.js': "import './c.js';\n",
+            'b.js': "import './c.js';\n", 'c.js': '' },
+        later: { 'main.js': "import('./a.js');\n", 'a.js': "import('./b.js');\n", 'b.js': '' },
         another: { 'main.js': "export { a } from './a.js';\n", 'a.js': 'export const a = 1;\n' },
     };
     for (const [name, files] of Object.entries(cases)) {

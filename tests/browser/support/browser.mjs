@@ -98,6 +98,7 @@ export async function add(page, files) {
         const rows = [...document.querySelectorAll('#strip > li')];
         return rows.length >= count && rows.every((row) => ['done', 'error'].includes(row.dataset.status));
     }, before + files.length);
+    await page.waitForSelector('html[data-late=there]', { state: 'attached' });
     await settle(page);
 }
 

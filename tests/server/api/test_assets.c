@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/str.h"
 #include "io/file.h"
 #include "server/api/assets.h"
 
@@ -58,7 +59,12 @@ static void etags_are_digests_of_what_is_sent(void)
     }
 }
 
-/* All but pages are the files below web/ as they are. */
+static bool is_late(const char *path)
+{
+    return !strncmp(path, "/late/", 6);
+}
+
+/* All but pages and their late parts are the files below web/ as they are. */
 static void files_keep_their_bytes(void)
 {
     for (size_t i = 0; i < ADL_COUNT(paths); i++) {
@@ -66,7 +72,7 @@ static void files_keep_their_bytes(void)
         struct adl_error err = {0};
         char file[200];
         size_t length;
-        if (*asset->policy || !strcmp(paths[i], "/openapi.json"))
+        if (*asset->policy || is_late(paths[i]) || !strcmp(paths[i], "/openapi.json"))
             continue;
         snprintf(file, sizeof file, "web%s", paths[i]);
         char *bytes = adl_file_read(file, 1 << 20, &length, &err);
@@ -148,6 +154,45 @@ static void pages_carry_what_they_need(void)
     CU_ASSERT(pages >= 1);
 }
 
+/* Returns whether a page names the late part, by its address without the leading slash. */
+static bool is_named(const char *path)
+{
+    for (size_t i = 0; i < ADL_COUNT(paths); i++) {
+        const struct adl_asset *page = adl_asset_find(paths[i]);
+        const struct adl_asset_bytes *bytes = &page->codings[ADL_CODING_IDENTITY];
+        if (*page->policy && memmem(bytes->data, adl_asset_length(page, ADL_CODING_IDENTITY),
+                                    path + 1, strlen(path + 1)))
+            return true;
+    }
+    return false;
+}
+
+/* A late part has the digest of its bytes in its address, is named by a page, and is compressed. */
+static void late_parts_change_their_address(void)
+{
+    int parts = 0;
+
+    for (size_t i = 0; i < ADL_COUNT(paths); i++) {
+        const struct adl_asset *part = adl_asset_find(paths[i]);
+        uint8_t all[SHA256_DIGEST_SIZE];
+        char end[20], *at = end;
+        if (!is_late(paths[i]))
+            continue;
+        parts++;
+        digest(part->codings[ADL_CODING_IDENTITY].data, adl_asset_length(part, ADL_CODING_IDENTITY),
+               all);
+        at += sprintf(at, "-");
+        for (size_t k = 0; k < 6; k++)
+            at += sprintf(at, "%02x", all[k]);
+        sprintf(at, ".js");
+        if (!adl_text_ends_with(paths[i], end) || !is_named(paths[i]))
+            TEST_FAIL("%s: expected ...%s, in a page", paths[i], end);
+        CU_ASSERT(!strncmp(part->type, "text/javascript", 15));
+        CU_ASSERT(adl_asset_length(part, ADL_CODING_GZIP) > 0);
+    }
+    CU_ASSERT(parts >= 1);
+}
+
 /* RFC 9110, 12.5.3. */
 static void a_request_gets_the_coding_that_it_takes(void)
 {
@@ -196,4 +241,5 @@ TEST_SUITE(assets, {"ETags are digests of what is sent", etags_are_digests_of_wh
            {"files keep their bytes", files_keep_their_bytes},
            {"gzip decompresses to the file", gzip_decompresses_to_the_file},
            {"pages carry what they need", pages_carry_what_they_need},
+           {"late parts change their address", late_parts_change_their_address},
            {"a request gets the coding that it takes", a_request_gets_the_coding_that_it_takes});
