@@ -137,7 +137,7 @@ $(OBJ)/assets/server/api/asset_list.h: $(WEB_FILES) $(OBJ)/web-files server/api/
 		server/api/join_modules.awk
 	$(call say,PACK,$@)
 	$(Q)MODULES='$(MODULES)' server/api/pack_assets.sh $(OBJ)/assets $(WEB_FILES)
-$(foreach f,server/api/assets.c tests/server/api/test_assets.c,$(eval FLAGS_$f += -I$(OBJ)/assets)\
+$(foreach f,server/api/assets.c server/report/report_html.c tests/server/api/test_assets.c,$(eval FLAGS_$f += -I$(OBJ)/assets)\
 	$(eval $(OBJ)/$f.o: $(OBJ)/assets/server/api/asset_list.h))
 
 # These files hold the flags. They are rewritten only when the flags change, and every

@@ -20,6 +20,10 @@
 # build. The modules are files of their own as well. If modules cannot be joined, the page loads them one
 # by one, and links of modulepreload name all of them, so that they are fetched together.
 #
+# Beside these it writes what a report of a training run holds (server/report/report_files.S):
+# report.css, report.js, gallery.html, which are sections of the page /training, and the digest of the
+# script in server/report/report_digest.h. All of it is well-formed XML as well, as reports are.
+#
 # ETags are digests of the bytes that are sent, so they are strong. Without the program `brotli`
 # there are no files compressed by it. MODULES=apart leaves the modules apart.
 set -eu
@@ -178,4 +182,24 @@ for ((i = 0; i < lates; i++)); do
     mv "$out/late-$((i + 1))" "$out/$number"
     add "/${late[i]}" "${types[js]}" ''
 done >>"$list.new"
+
+# --- what a report holds -----------------------------------------------------------------------------
+
+for sheet in common gallery report; do
+    lean_style "web/$sheet.css"
+done >"$out/report.css"
+{
+    echo '//<![CDATA['
+    awk -v root=web -v entry=report.js -f "$here/join_modules.awk"
+    echo '//]]>'
+} >"$out/report.js"
+sed -n '/<!-- gallery/,/<!-- end of the gallery/p' web/training.html |
+    sed -E 's/^ +//; /^<!--/d; s/ (hidden|checked)>/ \1="\1">/; s/(<input [^>]*)>/\1\/>/g' >"$out/gallery.html"
+if ! [ -s "$out/gallery.html" ] || grep -q '[&<]' "$out/report.css"; then
+    echo 'web/training.html has no gallery for reports, or their style needs an escape in XML' >&2
+    exit 1
+fi
+mkdir -p "$out/server/report"
+printf '#define ADL_REPORT_SCRIPT_DIGEST "sha256-%s"\n' "$(digest "$out/report.js")" \
+    >"$out/server/report/report_digest.h"
 mv "$list.new" "$list"

@@ -331,6 +331,10 @@ static int put_page(struct adl_str *page, const struct report *report, struct ad
     adl_report_curves(page, &report->epochs);
     adl_report_thresholds(page, evaluation);
     adl_report_reliability(page, evaluation);
+    /* Images are added when the run ends or is stopped. */
+    if (report->depth != ADL_REPORT_FIGURES &&
+        adl_report_held(page, report->options->dir, &report->epochs, err) < 0)
+        return -1;
     put_image_sections(page, report);
     if (adl_report_classes(page, evaluation, report->record.labels, err) < 0 ||
         put_confusion(page, report, err) < 0)

@@ -1,9 +1,10 @@
 #ifndef ADL_SERVER_REPORT_REPORT_H
 #define ADL_SERVER_REPORT_REPORT_H
 
-/* Writes report.html of a training run: one file, without scripts and usable offline, that
- * shows what the run did. It is made from the files in the run's directory and the data set
- * that they name, never from live training state, so that it can be made again at any time
+/* Writes report.html of a training run: one file, usable offline, and without scripts but for the
+ * pictures over the epochs, that shows what the run did. It is made from the files in the run's
+ * directory and the data set that they name, never from live training state, so that it can be made
+ * again at any time
  * (`adl-server report DIR`). */
 
 #include <signal.h>

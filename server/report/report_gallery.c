@@ -427,7 +427,7 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
     adl_str_puts(page, "<figcaption>");
     adl_html_text(page, adl_model_label(p->model, entry->class_id, text, sizeof text));
     adl_str_puts(page, "</figcaption></figure><table><thead><tr><th>attention</th>"
-                       "<th>drop mask</th><th>importance</th><th></th></tr></thead><tbody>\n");
+                       "<th>drop mask</th><th>importance</th><th>layer</th></tr></thead><tbody>\n");
     for (int i = 0; i < adl_graph_node_count(graph); i++) {
         const struct adl_node *node = adl_graph_node(graph, i);
         if (node->def == method->layer)

@@ -34,6 +34,23 @@ void adl_html_note(struct adl_str *page, const char *fmt, ...) ADL_PRINTF(2, 3);
 void adl_html_start(struct adl_str *page, const char *title);
 void adl_html_end(struct adl_str *page);
 
+/* --- report_files.S ---------------------------------------------------------------- */
+
+/* The style sheet of reports, the script of a report with pictures (report.js) and the sections
+ * that it draws into, each up to its `_end`. */
+extern const char adl_report_style[], adl_report_style_end[];
+extern const char adl_report_script[], adl_report_script_end[];
+extern const char adl_report_frame[], adl_report_frame_end[];
+
+/* --- report_held.c ----------------------------------------------------------------- */
+
+/* Appends the pictures over the epochs (server/training/run_pictures.h) of the run in `dir`, with
+ * the script that shows them; nothing if the run has none. What is damaged or too large is left
+ * out. Fails with ADL_ERR_NOMEM. */
+struct adl_report_epochs;
+int adl_report_held(struct adl_str *page, const char *dir, const struct adl_report_epochs *epochs,
+                    struct adl_error *err) ADL_MUST_CHECK;
+
 /* --- report_svg.c ----------------------------------------------------------------- */
 
 /* Beyond eight lines, those with the same colour are told apart by dashes. */

@@ -64,6 +64,13 @@ const char *well_formed_fault(const char *text)
             text = end;
             continue;
         }
+        if (!strncmp(text, "<![CDATA[", 9)) {
+            const char *close = strstr(text, "]]>");
+            if (!close || depth == 0)
+                return text;
+            text = close + 3;
+            continue;
+        }
         const char *tag = text + 1 + (text[1] == '/');
         size_t length = name_length(tag);
         const char *end = length ? skip_attributes(tag + length) : NULL;

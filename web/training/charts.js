@@ -49,13 +49,14 @@ function axisOfY(values, { percent, log }) {
         to: percent ? Math.min(to, 100) : to };
 }
 
-/** @param {number[]} values @returns {Axis} */
-function axisOfX(values) {
+/** @param {number[]} values @param {boolean} whole whether there is nothing between whole numbers
+ * @returns {Axis} */
+function axisOfX(values, whole) {
     const from = Math.min(...values);
     const to = Math.max(...values);
     const range = to > from ? to - from : 1;
     return { from: to > from ? from : from - 0.5, to: to > from ? to : to + 0.5, log: false,
-        step: Math.max(niceStep(range, 6), range > 3 ? 1 : 0.001), start: LEFT, end: WIDTH - RIGHT };
+        step: Math.max(niceStep(range, 6), whole ? 1 : 0), start: LEFT, end: WIDTH - RIGHT };
 }
 
 /** @param {Axis} axis @returns {number[]} */
@@ -165,7 +166,7 @@ export function drawChart(figure, chart) {
             class: 'empty' }, 'nothing yet'));
         return;
     }
-    const x = axisOfX(lines.flatMap((line) => line.points.map(([px]) => px)));
+    const x = axisOfX(lines.flatMap((line) => line.points.map(([px]) => px)), chart.xName === 'epoch');
     const y = axisOfY(lines.flatMap((line) => line.points.map(([, py]) => py)), chart);
     for (const tick of ticksOf(y)) {
         const at = place(y, tick);

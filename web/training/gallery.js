@@ -75,12 +75,19 @@ function caption(picture, sight) {
     return words;
 }
 
+/** The run and the epoch; a report shows one run, which has no name there.
+ * @param {Chosen} run @param {number | undefined} epoch */
+function headOf(run, epoch) {
+    const at = epoch === undefined ? '' : `epoch ${epoch}`;
+    return run.name ? [run.name, at].filter(Boolean).join(', ') : at.replace('e', 'E');
+}
+
 /** @param {Chosen} run @param {number} epoch */
 async function drawRun(run, epoch) {
     const album = albums.get(run.name);
     const at = album && epochUpTo(album, epoch);
-    const group = element('section', { className: 'run-pictures' },
-        element('h3', { text: `${run.name}${at === undefined ? '' : `, epoch ${at}`}` }));
+    const group = element('div', { className: 'run-pictures' },
+        element('h3', { text: headOf(run, at) }));
     group.style.setProperty('--run', run.colour);
     if (!album || at === undefined) {
         group.append(element('p', { className: 'fine', text: 'No pictures of this epoch.' }));
@@ -96,10 +103,10 @@ async function drawRun(run, epoch) {
             map: input('heat').checked && sight ? sight.map : null });
         canvas.setAttribute('aria-label', `${picture.label}${sight?.iou === undefined ? ''
             : `, the predicted box has IoU ${sight.iou.toFixed(2)}`}`);
-        return element('figure', { className: 'shot', title: picture.id },
-            element('div', { className: 'shot-frame' }, canvas), caption(picture, sight));
+        return element('figure', { className: 'sight', title: picture.id },
+            element('div', { className: 'sight-frame' }, canvas), caption(picture, sight));
     }));
-    group.append(element('div', { className: 'shots' }, ...shots));
+    group.append(element('div', { className: 'sights' }, ...shots));
     return group;
 }
 
@@ -134,8 +141,8 @@ async function drawLayers(epoch) {
         if (seen.length === 0) continue;
         pictures = seen.map((i) => album.pictures[i]);
         const layers = sights[seen[Math.min(layerPicture, seen.length - 1)]].layers ?? [];
-        const part = element('section', { className: 'layer-run' },
-            element('h3', { text: `${run.name}, epoch ${at}` }), ...layers.map(drawLayer));
+        const part = element('div', { className: 'layer-run' },
+            element('h3', { text: headOf(run, at) }), ...layers.map(drawLayer));
         part.style.setProperty('--run', run.colour);
         found.push(part);
     }

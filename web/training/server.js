@@ -1,4 +1,4 @@
-/* What the page asks the server, or, in a page that was frozen into a file, what the file holds. */
+/* What the page asks the server. A report asks itself for its pictures (report.js). */
 
 /** @typedef {import('./paint.js').Grid} Grid */
 /** @typedef {import('./paint.js').Box} Box */
@@ -57,19 +57,32 @@ export async function lines(run, from) {
     return (await ask('training/lines', { run, from })).json();
 }
 
-/** @param {string} run @returns {Promise<{pictures: Picture[], epochs: number[]}>} */
-export async function pictures(run) {
-    return (await ask('training/pictures', { run })).json();
+/**
+ * Where the pictures come from: the server, or a report, which holds those of its run.
+ * @typedef {object} Source
+ * @property {(run: string) => Promise<{pictures: Picture[], epochs: number[]}>} pictures
+ * @property {(run: string, epoch: number) => Promise<{pictures?: Sight[]}>} sights
+ * @property {(run: string, number: number) => Promise<ImageBitmap>} picture
+ */
+
+/** @type {Source} */
+let source = {
+    pictures: async (run) => (await ask('training/pictures', { run })).json(),
+    sights: async (run, epoch) => (await ask('training/pictures', { run, epoch })).json(),
+    picture: async (run, number) =>
+        createImageBitmap(await (await ask('training/picture', { run, number })).blob()),
+};
+
+/** @param {Source} other */
+export function useSource(other) {
+    source = other;
 }
 
-/** @param {string} run @param {number} epoch
- * @returns {Promise<{epoch: number, threshold: number, pictures: Sight[]}>} */
-export async function sights(run, epoch) {
-    return (await ask('training/pictures', { run, epoch })).json();
-}
+/** @param {string} run */
+export const pictures = (run) => source.pictures(run);
 
-/** @param {string} run @param {number} number @returns {Promise<ImageBitmap>} */
-export async function picture(run, number) {
-    const response = await ask('training/picture', { run, number });
-    return createImageBitmap(await response.blob());
-}
+/** What the network saw in the pictures after an epoch. @param {string} run @param {number} epoch */
+export const sights = (run, epoch) => source.sights(run, epoch);
+
+/** @param {string} run @param {number} number */
+export const picture = (run, number) => source.picture(run, number);

@@ -65,9 +65,11 @@ export async function launch() {
         '--disable-dev-shm-usage'] });
 }
 
-/** Opens the page in a context of its own; `page.done()` at the end says whether the console stayed
- * empty and every request went to the server. */
-export async function open(browser, url, { width = 1280, height = 900, allow = [], ...options } = {}) {
+/** Opens a page in a context of its own and waits for what `ready` selects; `page.done()` at the end
+ * says whether the console stayed empty and every request went to the server, or, of a page that is a
+ * file, nowhere. */
+export async function open(browser, url, { width = 1280, height = 900, allow = [],
+    ready = '#health[data-state=ready]', ...options } = {}) {
     const context = await browser.newContext({ viewport: { width, height }, ...options });
     context.setDefaultTimeout(30000);
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -78,13 +80,13 @@ export async function open(browser, url, { width = 1280, height = 900, allow = [
     page.on('pageerror', (error) => said.push(String(error.stack)));
     page.on('request', (request) => asked.push(request.url()));
     await page.goto(url);
-    await page.waitForSelector('#health[data-state=ready]', { state: 'attached' });
+    await page.waitForSelector(ready, { state: 'attached' });
     page.asked = asked;
     page.done = async () => {
         assert.deepEqual(said.filter((text) => !allow.some((known) => known.test(text))), []);
-        const { origin } = new URL(url);
-        assert.deepEqual(asked.filter((each) => !each.startsWith(`${origin}/`) &&
-            !each.startsWith(`blob:${origin}/`)), []);
+        const { origin, protocol } = new URL(url);
+        const own = protocol === 'file:' ? [url, 'data:image/', 'blob:null/'] : [`${origin}/`, `blob:${origin}/`];
+        assert.deepEqual(asked.filter((each) => !own.some((start) => each.startsWith(start))), []);
         await context.close();
     };
     return page;
@@ -108,10 +110,10 @@ export const settle = (page) => page.evaluate(() => new Promise((resolve) => {
 }));
 
 /** Keeps a screenshot in the directory OUT, if there is one. */
-export async function shot(page, name) {
+export async function shot(page, name, fullPage = false) {
     if (process.env.OUT) {
         mkdirSync(process.env.OUT, { recursive: true });
-        await page.screenshot({ path: join(process.env.OUT, `${name}.png`) });
+        await page.screenshot({ path: join(process.env.OUT, `${name}.png`), fullPage });
     }
 }
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/base64.h>
+#include <nettle/sha2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +166,6 @@ static char *read_report(const char *out)
     if (fault)
         TEST_FAIL("not well-formed at: %.100s", fault);
     CU_ASSERT_EQUAL(strlen(page), length);
-    CU_ASSERT_PTR_NULL(strstr(page, "<script"));
     CU_ASSERT_PTR_NULL(strstr(page, "src=\"h"));
     return page;
 }
@@ -259,6 +260,55 @@ static void check_pictures(void)
     json_decref(index);
 }
 
+/* Returns the text of an element that begins with `start`; owned by the caller. */
+static char *element_text(const char *page, const char *start)
+{
+    const char *at = strstr(page, start), *end = at ? strstr(at, "</script>") : NULL;
+    if (!end)
+        TEST_FAIL("there is no %s", start);
+    at = end ? at + strlen(start) : NULL;
+    return at ? adl_strndup(at, (size_t)(end - at)) : adl_strdup("");
+}
+
+/* What a report holds of the pictures is what the run's files say, and its one script is the one
+ * that its policy allows. */
+static void check_held(const char *page)
+{
+    char *text = element_text(page, "<script type=\"application/json\" id=\"held\">");
+    json_t *held = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *file;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(held);
+    CU_ASSERT_PTR_NULL(strpbrk(text, "<>&"));
+    file = read_json("pictures/index.json");
+    CU_ASSERT(json_equal(json_object_get(held, "index"), file));
+    json_decref(file);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(held, "jpegs")), IMAGES);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(held, "epochs")), 2);
+    for (size_t i = 0; i < 2; i++) {
+        char name[60];
+        snprintf(name, sizeof name, "pictures/epoch-%04zu.json", i + 1);
+        file = read_json(name);
+        CU_ASSERT(json_equal(json_array_get(json_object_get(held, "sights"), i), file));
+        CU_ASSERT_EQUAL(json_integer_value(json_array_get(json_object_get(held, "epochs"), i)),
+                        (json_int_t)i + 1);
+        json_decref(file);
+    }
+    json_decref(held);
+    adl_free(text);
+
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    char source[80] = "script-src 'sha256-";
+    struct sha256_ctx state;
+    text = element_text(page, "<script type=\"module\">");
+    sha256_init(&state);
+    sha256_update(&state, strlen(text), (const uint8_t *)text);
+    sha256_digest(&state, sizeof digest, digest);
+    base64_encode_raw(source + strlen(source), sizeof digest, digest);
+    strcat(source, "'");
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, source));
+    CU_ASSERT_EQUAL(count_of(page, "<script"), 2);
+    adl_free(text);
+}
+
 static void a_run_leaves_a_report(void)
 {
     make_data("whole", true, true);
@@ -286,6 +336,7 @@ static void a_run_leaves_a_report(void)
     check_section(page, "attention", "data:image/png", 3 * 3 * 3);
     check_section(page, "attention", " dropped (", 3 * 3);
     check_section(page, "classes", "<tr><td>", 2);
+    check_held(page);
     adl_free(page);
     check_pictures();
 }
@@ -417,6 +468,41 @@ static void a_report_is_made_again(const char *name, const char *const *method, 
     adl_free(said);
     adl_free(before);
     adl_free(again);
+}
+
+/* Files of the pictures that are damaged are left out, and the rest is shown. */
+static void damaged_pictures_are_left_out(void)
+{
+    static const struct {
+        const char *name, *content;
+        size_t scripts; /* in the report */
+        const char *epochs;
+    } cases[] = {
+        {"pictures/epoch-0001.json", "{\"pictures\":[]}", 2, "\"epochs\":[2]}"},
+        {"pictures/epoch-0001.json", "{\"pictures\":[1,2", 2, "\"epochs\":[2]}"},
+        {"pictures/epoch-0002.json", "</script><script>alert(1)</script>", 0, ""},
+        {"pictures/03.jpg", "<svg onload='alert(1)'/>", 0, ""},
+        {"pictures/index.json", "[]", 0, ""},
+    };
+    make_data("damaged", true, true);
+    train_well("run", adl_method, false);
+    char *before = read_report("run");
+    CU_ASSERT_EQUAL(count_of(before, "<script"), 2);
+    adl_free(before);
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_error err = {0};
+        char file[100];
+        snprintf(file, sizeof file, "run/%s", cases[i].name);
+        const struct adl_file_piece piece = {cases[i].content, strlen(cases[i].content)};
+        TEST_OK(adl_file_write(scratch_path("%s", file), &piece, 1, &err), &err);
+        char *said;
+        CU_ASSERT_EQUAL(REPORT(&said, "--threads", "1", scratch_path("run")), 0);
+        adl_free(said);
+        char *page = read_report("run");
+        if (count_of(page, "<script") != cases[i].scripts || !strstr(page, cases[i].epochs))
+            TEST_FAIL("%s: %zu scripts", cases[i].name, count_of(page, "<script"));
+        adl_free(page);
+    }
 }
 
 static void the_page_is_the_same_again(void)
@@ -564,6 +650,7 @@ TEST_SUITE(report_run, {"a run leaves a report", a_run_leaves_a_report},
            {"the weights are the same without", the_weights_are_the_same_without},
            {"missing data are mentioned", missing_data_are_mentioned},
            {"a report that fails is a warning", a_report_that_fails_is_a_warning},
+           {"damaged pictures are left out", damaged_pictures_are_left_out},
            {"the page is the same again", the_page_is_the_same_again},
            {"a stopped run is reported in full", a_stopped_run_is_reported_in_full},
            {"moved data can be given", moved_data_can_be_given},
