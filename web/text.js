@@ -55,7 +55,7 @@ export const english = {
     'card.threshold': 'threshold',
     'card.own': 'own thresholds',
     'card.version': 'version',
-    'card.cpu': 'instructions',
+    'card.cpu': 'processor',
     'card.queue': 'queue',
     'card.connections': 'connections',
     'card.stage.decode': 'decode',

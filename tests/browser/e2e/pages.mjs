@@ -128,6 +128,8 @@ it('the card says what the server says of its model and of itself', async () => 
     const place = await phone.locator('#card').boundingBox();
     assert.ok(place.x >= 0 && place.x + place.width <= 390, JSON.stringify(place));
     await accessible(phone, 'the card on a phone');
+    /* It is read from its beginning. */
+    assert.equal(await phone.locator('#card').evaluate((dialog) => dialog.scrollTop), 0);
     await shot(phone, 'card-phone');
     await phone.done();
 });
