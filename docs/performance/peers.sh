@@ -10,7 +10,7 @@
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
-#     PRECISIONS="..." fp32 int8: ours in it, beside ONNX Runtime in float32 and, for
+#     PRECISIONS="..." fp32 bf16 int8: ours in it, beside ONNX Runtime in float32 and, for
 #                      int8, on the same model as QDQ
 #     CLASSES=N        of the networks: ONNX Runtime computes the map of each (1000)
 #     ROUNDS=N         turns of each (7)
@@ -48,7 +48,7 @@ for argument; do
     esac
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
-: "${PRECISIONS:=fp32 int8}"
+: "${PRECISIONS:=fp32 bf16 int8}"
 : "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.30.0}"
 : "${PROGRAM:=$BUILD/adl-server}"
 
