@@ -3,8 +3,10 @@
  * depthwise output while they are in the cache, so that the map between the two is never
  * written. This pays off only if that map is too large for a core's cache. With a smaller
  * map, two steps are faster, because each of them divides its work among the threads in its
- * own way. */
+ * own way. Where the processor multiplies bfloat16 and the plan may, the product alone gains more
+ * (conv_dot.c). */
 
+#include "kernels/bf16.h"
 #include "plan/ir.h"
 
 /* Floats of the largest map that stays in a core's own cache, roughly (1 MiB). */
@@ -33,7 +35,8 @@ static bool is_pointwise(const struct plan_step *step)
 int plan_pair(struct adl_plan *plan, struct adl_error *err)
 {
     (void)err;
-    if (!plan->kernels->gemm)
+    bool dot = plan->precision == ADL_PRECISION_BF16 && plan->kernels->bf16->dot;
+    if (!plan->kernels->gemm || dot)
         return 0;
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
