@@ -8,6 +8,7 @@
 #   ADL_TEST_MODEL  a model file (default: the model that ships)
 #   OUT             directory for the screenshots (default: none are kept)
 #   CHROMIUM        the browser (default /usr/bin/chromium)
+#   FIREFOX         for the tests of firefox.mjs (default /usr/bin/firefox-esr), skipped without it
 #
 # The npm packages playwright-core and axe-core are looked for in BUILD/node-browser (default
 # build/node-browser; `make check-deps` installs them there) and in NODE_PATH. Exit status: 0
