@@ -52,7 +52,7 @@ static void put_json(struct adl_str *out, const char *text, size_t length)
 static bool put_pictures(struct adl_str *out, const char *dir, const char *name, size_t *count,
                          struct adl_error *err)
 {
-    size_t length;
+    size_t length = 0;
     char *text = read_file(dir, name, EPOCH_BYTES, &length, err);
     json_t *json = text ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
     size_t found = json_array_size(json_object_get(json, "pictures"));
