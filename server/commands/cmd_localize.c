@@ -20,6 +20,7 @@
 #include "models/file/load.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
+#include "server/commands/localize_exports.h"
 #include "server/commands/localize_masks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"
@@ -42,6 +43,7 @@ struct settings {
     const char *model, *class_text, *calibrate;
     bool json;
     const char *overlay, *masks, *coco, *annotations; /* where they are written */
+    struct adl_export_places exports;
     int top_k;
     double label_threshold;
     struct adl_map_settings map;
@@ -76,6 +78,7 @@ struct run {
     struct adl_coco coco;
     json_t *overlay_names; /* an object used as a set */
     struct adl_localize_masks masks;
+    struct adl_localize_exports exports;
     struct item *items; /* group_size of them */
     size_t group_size;
     size_t failed;
@@ -269,6 +272,28 @@ static int add_to_coco(struct run *run, const struct item *item, struct adl_erro
     return result;
 }
 
+static int add_to_exports(struct run *run, const struct item *item, struct adl_error *err)
+{
+    const struct adl_box_picture picture = {.width = item->input.info.width,
+                                            .height = item->input.info.height,
+                                            .predictions = &item->predictions};
+    return adl_localize_exports_add(&run->exports, &run->images, item->path, picture, err);
+}
+
+static bool is_stdout(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
+
+/* Returns the option whose file goes to standard output, in place of the table; NULL: none. */
+static const char *stdout_option(const struct settings *s)
+{
+    return is_stdout(s->annotations)            ? "coco-annotations"
+           : is_stdout(s->exports.label_studio) ? "label-studio"
+           : is_stdout(s->exports.csv)          ? "csv"
+                                                : NULL;
+}
+
 /* Prints and writes the results of one image. Fails only if standard output or the overlay
  * directory cannot be written, since continuing would be pointless. */
 static int report(struct run *run, const struct item *item, struct adl_error *err)
@@ -288,11 +313,13 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
         return -1;
     if ((s->coco || s->annotations) && add_to_coco(run, item, err) < 0)
         return -1;
+    if (adl_localize_exports_wanted(&s->exports) && add_to_exports(run, item, err) < 0)
+        return -1;
     /* Results and progress bar may share a terminal. */
     adl_progress_clear(&run->progress);
     if (s->json)
         return print_line_of_json(run, item, err);
-    if (!s->annotations || strcmp(s->annotations, "-") != 0)
+    if (!stdout_option(s))
         print_rows(run, item);
     return 0;
 }
@@ -370,37 +397,51 @@ static int check_usage(const struct settings *s, const struct adl_options *optio
     if (!s->json && adl_options_given(options, "heatmap"))
         return adl_fail(err, ADL_ERR_ARG,
                         "--heatmap needs --json; use --overlay DIR to draw the maps");
-    if (s->coco && !strcmp(s->coco, "-"))
+    if (is_stdout(s->coco))
         return adl_fail(err, ADL_ERR_ARG,
                         "--coco: has to be a file, because a second one is written next to it");
-    if (s->annotations && !strcmp(s->annotations, "-") && s->json)
+    if (is_stdout(s->exports.yolo) || is_stdout(s->exports.voc))
         return adl_fail(err, ADL_ERR_ARG,
-                        "--coco-annotations -: standard output cannot have --json as well");
+                        "--%s: has to be a directory, because it gets a file "
+                        "for each image",
+                        is_stdout(s->exports.yolo) ? "yolo" : "voc");
+    if (stdout_option(s) && s->json)
+        return adl_fail(err, ADL_ERR_ARG, "--%s -: standard output cannot have --json as well",
+                        stdout_option(s));
+    if (is_stdout(s->annotations) + is_stdout(s->exports.label_studio) + is_stdout(s->exports.csv) >
+        1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--%s -: standard output takes only one export; give "
+                        "the others files",
+                        stdout_option(s));
     return 0;
 }
 
-/* Fails if a COCO file cannot be written, before its content is computed, which may take hours. */
-static int check_coco(struct run *run, struct adl_error *err)
+/* Fails if a file cannot be written, before its content is computed, which may take hours. */
+static int check_files(const struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
     struct adl_str companion = {0};
     int result = -1;
 
-    if (s->coco) {
+    if (s->coco)
         ADL_TRY(adl_coco_companion(s->coco, &companion, err));
-        if (s->annotations &&
-            (!strcmp(s->annotations, s->coco) || !strcmp(s->annotations, companion.data))) {
-            adl_fail(err, ADL_ERR_ARG, "--coco-annotations %s: --coco %s writes this file too",
-                     s->annotations, s->coco);
-            goto out;
-        }
-    }
     const struct {
         const char *option, *path;
-    } files[] = {{"coco", s->coco}, {"coco", companion.data}, {"coco-annotations", s->annotations}};
+    } files[] = {{"coco", s->coco},
+                 {"coco", companion.data},
+                 {"coco-annotations", s->annotations},
+                 {"label-studio", s->exports.label_studio},
+                 {"csv", s->exports.csv}};
     for (size_t i = 0; i < ADL_COUNT(files); i++) {
-        if (!files[i].path || !strcmp(files[i].path, "-"))
+        if (!files[i].path || is_stdout(files[i].path))
             continue;
+        for (size_t j = 0; j < i; j++)
+            if (files[j].path && !strcmp(files[j].path, files[i].path)) {
+                adl_fail(err, ADL_ERR_ARG, "--%s %s: --%s writes this file too", files[i].option,
+                         files[i].path, files[j].option);
+                goto out;
+            }
         if (adl_image_list_holds(&run->images, files[i].path)) {
             adl_fail(err, ADL_ERR_ARG, "--%s %s: is one of the input images", files[i].option,
                      files[i].path);
@@ -408,7 +449,7 @@ static int check_coco(struct run *run, struct adl_error *err)
         }
         ADL_TRY(adl_file_check_place(files[i].path, err));
     }
-    result = adl_coco_init(&run->coco, err);
+    result = 0;
 out:
     adl_str_release(&companion);
     return result;
@@ -419,7 +460,11 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
     const struct settings *s = run->settings;
 
     bool coco = s->coco || s->annotations;
-    if ((s->overlay || s->masks || coco) && adl_image_list_identify(&run->images, err) < 0)
+    bool exports = adl_localize_exports_wanted(&s->exports);
+    if ((s->overlay || s->masks || coco || exports) &&
+        adl_image_list_identify(&run->images, err) < 0)
+        return -1;
+    if (check_files(run, err) < 0)
         return -1;
     if (s->overlay) {
         if (adl_make_directory(s->overlay, err) < 0)
@@ -428,7 +473,11 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
     }
     if (s->masks && adl_localize_masks_open(&run->masks, s->masks, err) < 0)
         return -1;
-    if (coco && check_coco(run, err) < 0)
+    if (coco && adl_coco_init(&run->coco, err) < 0)
+        return -1;
+    run->exports = (struct adl_localize_exports){
+        .places = &s->exports, .model = run->model, .model_name = run->model_name};
+    if (exports && adl_localize_exports_open(&run->exports, &run->images, err) < 0)
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
         run->file_columns =
@@ -506,6 +555,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
     if (run.settings->annotations)
         ADL_TRY(adl_coco_write_annotations(&run.coco, run.model, run.settings->annotations, err));
+    if (adl_localize_exports_wanted(&run.settings->exports))
+        ADL_TRY(adl_localize_exports_finish(&run.exports, err));
     if (run.failed || run.bad_operands) {
         size_t all = run.images.count + run.bad_operands;
         adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu image%s could not be localized",
@@ -517,6 +568,7 @@ out:
     adl_coco_release(&run.coco);
     json_decref(run.overlay_names);
     adl_localize_masks_close(&run.masks);
+    adl_localize_exports_close(&run.exports);
     adl_free(run.items);
     adl_views_free(run.views);
     adl_pool_free(run.pool);
@@ -540,6 +592,14 @@ static const struct adl_option table[] = {
     {"coco-annotations", ADL_STRING(struct settings, annotations), .metavar = "FILE",
      .help = "write one COCO file with info, images, annotations and categories, which annotation "
              "tools open"},
+    {"yolo", ADL_STRING(struct settings, exports.yolo), .metavar = "DIR",
+     .help = "write the boxes for YOLO: data.yaml, classes.txt and labels/NAME.txt"},
+    {"voc", ADL_STRING(struct settings, exports.voc), .metavar = "DIR",
+     .help = "write the boxes as Pascal VOC's XML, to Annotations/NAME.xml"},
+    {"label-studio", ADL_STRING(struct settings, exports.label_studio), .metavar = "FILE",
+     .help = "write the boxes as predictions that Label Studio imports and a person corrects"},
+    {"csv", ADL_STRING(struct settings, exports.csv), .metavar = "FILE",
+     .help = "write a line of comma-separated values for each box"},
     {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .min = 1, .max = ADL_LIMIT_TOP_K,
      .metavar = "N", .default_note = "1, or the classes that are present",
      .help = "number of classes to report per image"},

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "io/json_text.h"
+#include "server/tasks/box_formats.h"
 #include "server/tasks/json_out.h"
 
 #define COCO_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
@@ -55,7 +56,7 @@ static int add_box(struct adl_coco *coco, int image, const struct adl_prediction
                    const struct adl_localized_box *found)
 {
     struct adl_box box = found->box;
-    double score = (double)p->score * (p->place.judged ? found->confidence : 1);
+    double score = adl_box_score(p, found);
     int id = (int)json_array_size(coco->annotations) + 1, category = p->class_id + 1;
     int x = box.x0, y = box.y0, w = box.x1 - box.x0 + 1, h = box.y1 - box.y0 + 1;
     int failed = json_array_append_new(
