@@ -1,6 +1,7 @@
 /* Boxes as the files of other tools: COCO, YOLO, Pascal VOC, Label Studio and CSV. What the program
- * writes in the same format is written here in the same way (server/tasks/coco.c). These functions
- * are pure; tests/browser/exports.test.mjs tests them.
+ * writes in the same format is written here in the same way (server/tasks/coco.c, box_formats.c),
+ * which tests/browser/exports_program.test.mjs compares. These functions are pure;
+ * tests/browser/exports.test.mjs tests them.
  *
  * A picture is {name, width, height, boxes}; its name may be a path with slashes. A box is
  * {x0, y0, x1, y1, label} in pixels of the picture, both ends inclusive, and may have a `score`,
@@ -14,20 +15,19 @@ import { safePath, zip } from './zip.js';
 /** @typedef {{name: string, width: number, height: number, boxes: LabelledBox[]}} Picture */
 /** @typedef {{name: string, type: string, data: string | Uint8Array}} ExportFile */
 
-/** The classes, and after them the labels of boxes that are none.
+/** The classes, and after them the labels of boxes that are none. Two classes may have one name, and
+ * each keeps its number; a label means the first.
  * @param {Picture[]} pictures @param {string[]} classes */
 export function allClasses(pictures, classes) {
     const known = new Set(classes);
-    for (const { boxes } of pictures) {
-        for (const { label } of boxes) {
-            known.add(label);
-        }
-    }
-    return [...known];
+    const others = pictures.flatMap(({ boxes }) => boxes.map(({ label }) => label))
+        .filter((label) => !known.has(label));
+    return [...classes, ...new Set(others)];
 }
 
 /** @param {string[]} classes */
-const numbersOf = (classes) => new Map(classes.map((label, index) => [label, index]));
+const numbersOf = (classes) =>
+    new Map(classes.map((label, index) => /** @type {const} */ ([label, index])).reverse());
 
 /* A number with at most six decimals, without trailing zeros. */
 const short = (/** @type {number} */ v) => String(Number(v.toFixed(6)));
@@ -101,6 +101,11 @@ function yoloLines({ width, height, boxes }, numbers) {
     }).join('');
 }
 
+/** A double-quoted YAML scalar: a JSON string that also escapes the controls and noncharacters that
+ * YAML 1.2 does not let stand. @param {string} text */
+const yamlText = (text) => JSON.stringify(text).replace(/[\u007f-\u009f\ufffe\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 /** The layout that Ultralytics reads: labels/NAME.txt beside images/NAME.jpg, classes.txt and
  * data.yaml. A picture without boxes has an empty file: nothing is on it.
  * @param {Picture[]} pictures @param {string[]} classes
@@ -111,10 +116,11 @@ export function yoloFiles(pictures, classes) {
     const texts = stems(pictures).map((stem, index) =>
         ({ name: `labels/${stem}.txt`, data: yoloLines(pictures[index], numbers) }));
     const yaml = ['path: .', 'train: images', 'val: images', 'names:',
-        ...names.map((name, index) => `  ${index}: ${JSON.stringify(name)}`), ''];
+        ...names.map((name, index) => `  ${index}: ${yamlText(name)}`), ''];
     return [
         { name: 'data.yaml', data: yaml.join('\n') },
-        { name: 'classes.txt', data: names.map((name) => `${name}\n`).join('') },
+        { name: 'classes.txt', data: names.map((name) =>
+            `${name.replace(/[\r\n]/g, ' ')}\n`).join('') },
         ...texts,
     ];
 }
@@ -188,7 +194,7 @@ export function labelStudioOf(pictures, model = 'adl-server') {
                 height: Number(short((100 * heightOf(box)) / height)),
                 rectanglelabels: [box.label],
             },
-            ...(box.score === undefined ? {} : { score: box.score }),
+            ...(box.score === undefined ? {} : { score: Number(short(box.score)) }),
         }));
         const drafted = boxes.length > 0 && boxes.every((box) => box.score !== undefined);
         return {
@@ -196,7 +202,7 @@ export function labelStudioOf(pictures, model = 'adl-server') {
             annotations: drafted ? [] : [{ result }],
             predictions: drafted ? [{
                 model_version: model, result,
-                score: Math.max(...boxes.map((box) => Number(box.score))),
+                score: Number(short(Math.max(...boxes.map((box) => Number(box.score))))),
             }] : [],
         };
     });
