@@ -67,6 +67,7 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .models = models,
         .model_count = adl_registry_count(server->registry),
         .queue_capacity = server->queue_capacity,
+        .queue_limit = adl_batcher_limit(server->batcher),
         .memory = adl_batcher_memory(server->batcher),
         .memory_limit = server->memory,
         .connections = atomic_load(&server->connections),

@@ -394,6 +394,16 @@ static void on_crowded(size_t closed, size_t refused)
             json_pack("{s:I, s:I}", "closed", (json_int_t)closed, "refused", (json_int_t)refused));
 }
 
+static void on_stranger(bool tls)
+{
+    adl_log(ADL_LOG_WARN, "connections",
+            tls ? "a client began a TLS handshake, but this server speaks plain HTTP: use http://, "
+                  "or start it with --tls-cert and --tls-key"
+                : "a client sent something that is not HTTP, perhaps a TLS handshake; this server "
+                  "speaks plain HTTP: use http://, or start it with --tls-cert and --tls-key",
+            NULL);
+}
+
 const struct adl_http_hooks adl_route_hooks = {
     .begin = on_begin,
     .complete = on_complete,
@@ -401,4 +411,5 @@ const struct adl_http_hooks adl_route_hooks = {
     .done = on_done,
     .log = on_log,
     .crowded = on_crowded,
+    .stranger = on_stranger,
 };

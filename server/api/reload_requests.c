@@ -11,16 +11,16 @@
 
 #include "base/mem.h"
 #include "base/plural.h"
-#include "server/api/lifecycle.h"
 #include "server/api/server.h"
 
 struct adl_reload_requests {
+    void (*ask)(void);
     pthread_mutex_t lock;
     struct adl_exchange *current, *next;
     bool closed;
 };
 
-struct adl_reload_requests *adl_reload_requests_create(struct adl_error *err)
+struct adl_reload_requests *adl_reload_requests_create(void (*ask)(void), struct adl_error *err)
 {
     struct adl_reload_requests *requests = adl_calloc(1, sizeof *requests);
 
@@ -28,6 +28,7 @@ struct adl_reload_requests *adl_reload_requests_create(struct adl_error *err)
         adl_fail_nomem(err, "requests");
         return NULL;
     }
+    requests->ask = ask;
     pthread_mutex_init(&requests->lock, NULL);
     return requests;
 }
@@ -121,6 +122,8 @@ void adl_api_reload_begin(struct adl_exchange *exchange)
 
 void adl_api_reload(struct adl_exchange *exchange)
 {
-    if (adl_reload_requests_add(exchange->server->reload_requests, exchange))
-        adl_lifecycle_ask_reload();
+    struct adl_reload_requests *requests = exchange->server->reload_requests;
+
+    if (adl_reload_requests_add(requests, exchange))
+        requests->ask();
 }

@@ -11,7 +11,9 @@
 struct adl_exchange;
 struct adl_reload_requests;
 
-struct adl_reload_requests *adl_reload_requests_create(struct adl_error *err) ADL_MUST_CHECK;
+/* `ask` makes the server reload soon (adl_lifecycle_ask_reload()). */
+struct adl_reload_requests *adl_reload_requests_create(void (*ask)(void),
+                                                       struct adl_error *err) ADL_MUST_CHECK;
 /* Frees the list, in which no request may wait. NULL is ignored. */
 void adl_reload_requests_free(struct adl_reload_requests *requests);
 

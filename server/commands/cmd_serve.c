@@ -48,6 +48,7 @@ struct settings {
     double max_map_cost;
     size_t memory;
     int queue;
+    double queue_time;
     int max_connections, max_connections_each;
     int header_timeout, idle_timeout;
     int decode_threads;
@@ -347,6 +348,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     struct adl_batcher_config batcher = {
         .decode_threads = s->decode_threads,
         .capacity = (size_t)s->queue,
+        .most_wait_ms = (s->queue_time > 0 ? s->queue_time : s->timeout / 6.0) * 1e3,
         .memory = server->memory,
         .registry = server->registry,
         .metrics = &server->metrics,
@@ -500,7 +502,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     server->door = (struct adl_door){.server = server};
     server->has_admin = s->admin_listen != NULL;
     server->admin_door = (struct adl_door){.server = server, .admin = true};
-    server->reload_requests = adl_reload_requests_create(err);
+    server->reload_requests = adl_reload_requests_create(adl_lifecycle_ask_reload, err);
     if (!server->reload_requests)
         goto out;
     server->auth = adl_auth_create(err);
@@ -579,6 +581,9 @@ static const struct adl_option table[] = {
      .help = "maximum memory for requests, images and answers, besides that of the models"},
     {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
      .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
+    {"queue-time", ADL_DOUBLE(struct settings, queue_time), .min = 0.01, .max = 3600,
+     .metavar = "SECONDS", .default_note = "a sixth of --timeout",
+     .help = "while all images wait longer for the network, fewer than --queue are accepted"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,
      .metavar = "N", .help = "number of threads that decode images and write responses"},
     {"fast-decode", ADL_FLAG(struct settings, fast_decode),

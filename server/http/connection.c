@@ -23,6 +23,32 @@ int adl_http_socket(const struct adl_http_request *request)
     return info ? info->connect_fd : -1;
 }
 
+#define STRANGER_NS (60 * (uint64_t)1000000000) /* between two reports */
+
+void adl_http_report_stranger(struct adl_http *http, bool tls)
+{
+    uint64_t now = adl_clock_ns();
+
+    if (http->config.tls || !http->config.hooks.stranger)
+        return;
+    pthread_mutex_lock(&http->lock);
+    bool says = http->stranger_ns == 0 || now - http->stranger_ns > STRANGER_NS;
+    if (says)
+        http->stranger_ns = now;
+    pthread_mutex_unlock(&http->lock);
+    if (says)
+        http->config.hooks.stranger(tls);
+}
+
+/* Returns whether a TLS handshake has arrived: a record of type 22 and version 3.x (RFC 8446,
+ * 5.1). Often it has not yet when this is called, right after the connection was accepted. */
+static bool http_is_hello(int fd)
+{
+    unsigned char begin[2];
+    return recv(fd, begin, sizeof begin, MSG_PEEK | MSG_DONTWAIT) == sizeof begin &&
+           begin[0] == 22 && begin[1] == 3;
+}
+
 /* Returns whether no more bytes will arrive: the client has closed its writing side, and all
  * its bytes have been read, or the connection is broken. Peeking never blocks and consumes
  * nothing. */
@@ -141,6 +167,8 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
             return;
         }
         *socket_context = peer;
+        if (http_is_hello(info->connect_fd))
+            adl_http_report_stranger(http, true);
         peer->bucket = connection_bucket(http, connection);
         peer->fd = info->connect_fd;
         peer->connection = connection;

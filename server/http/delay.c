@@ -2,9 +2,10 @@
  *
  * A client that gets 503 and ignores Retry-After sends its next request when it has read the reply.
  * So the rate of refusals is the number of such clients divided by the time that one takes, and is
- * limited here to RATE a second by the time: with n requests held, n / RATE seconds, from
- * SHORTEST_MS to LONGEST_MS. A refusal takes about 0.1 ms of processor time. A request that is held
- * takes a connection and no thread.
+ * limited here by the time: with n requests held, n / rate seconds, from SHORTEST_MS to LONGEST_MS.
+ * The rate is that of the answers, within bounds: a refusal takes some tenths of a millisecond of
+ * processor time, far less than an answer, so whatever the machine, refusals take a small part. A
+ * request that is held takes a connection and no thread.
  *
  * Lock. `lock` protects the list and `ended`. The list is in the order of arrival; as the time
  * depends on the length of the list, a request may wait for the one before it. The lock is not held
@@ -19,9 +20,10 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-#define RATE 400
+#define LEAST_RATE 25
+#define MOST_RATE 400
 #define SHORTEST_MS 20
-#define LONGEST_MS 2000
+#define LONGEST_MS 4000
 
 struct adl_delay {
     void (*release)(struct adl_http_request *request);
@@ -30,6 +32,7 @@ struct adl_delay {
     pthread_cond_t wake;
     struct adl_http_request *first, **last;
     size_t count;
+    double rate; /* a second */
     bool ended;
 };
 
@@ -79,6 +82,7 @@ struct adl_delay *adl_delay_create(void (*release)(struct adl_http_request *requ
         return NULL;
     }
     delay->release = release;
+    delay->rate = MOST_RATE;
     delay->last = &delay->first;
     pthread_mutex_init(&delay->lock, NULL);
     pthread_condattr_init(&monotonic);
@@ -114,10 +118,18 @@ void adl_delay_free(struct adl_delay *delay)
     adl_free(delay);
 }
 
+void adl_delay_set_rate(struct adl_delay *delay, double answers_per_s)
+{
+    pthread_mutex_lock(&delay->lock);
+    delay->rate = ADL_MIN(ADL_MAX(answers_per_s, LEAST_RATE), MOST_RATE);
+    pthread_mutex_unlock(&delay->lock);
+}
+
 void adl_delay_add(struct adl_delay *delay, struct adl_http_request *request)
 {
     pthread_mutex_lock(&delay->lock);
-    uint64_t ms = ADL_MIN(ADL_MAX(delay->count * 1000 / RATE, SHORTEST_MS), LONGEST_MS);
+    double held_ms = (double)delay->count * 1000 / delay->rate;
+    uint64_t ms = (uint64_t)ADL_MIN(ADL_MAX(held_ms, SHORTEST_MS), LONGEST_MS);
     request->release_ns = adl_clock_ns() + ms * 1000000;
     request->next = NULL;
     *delay->last = request;

@@ -17,6 +17,10 @@ void adl_delay_end(struct adl_delay *delay);
 /* Joins the thread, after adl_delay_end(). NULL is ignored. */
 void adl_delay_free(struct adl_delay *delay);
 
+/* Tells how many requests are served a second now; that many are refused, as far as the time that a
+ * refusal may take allows it. */
+void adl_delay_set_rate(struct adl_delay *delay, double answers_per_s);
+
 /* Takes over a suspended request, and releases it later: the later, the more are held. */
 void adl_delay_add(struct adl_delay *delay, struct adl_http_request *request);
 

@@ -262,6 +262,8 @@ static void http_end(struct adl_http_request *request, bool sent)
 {
     struct adl_http *http = request->http;
 
+    if (sent && request->has_body && request->status / 100 == 2)
+        atomic_fetch_add(&http->served, 1);
     http->config.hooks.done(request, sent);
     adl_http_release_reply(request);
     adl_http_release_body(request);
@@ -380,6 +382,10 @@ static void http_log(void *cls, const char *fmt, va_list args)
     if (!strncmp(text, "Failed to parse `Content-Length'", 32) ||
         !strncmp(text, "Too large value of 'Content-Length'", 35))
         http_refuse_length(http);
+    /* Its line of the request, or of a header, makes no sense. Real clients never do this. */
+    if (!strncmp(text, "Error processing request (HTTP response code is 400", 51) ||
+        !strncmp(text, "Received malformed line", 23))
+        adl_http_report_stranger(http, false);
     if (!strncmp(text, "Error processing request (HTTP response code is 500", 51))
         http_refuse_chunk(http);
 }
@@ -512,6 +518,19 @@ static bool is_overdue(const struct adl_http_config *config, const struct adl_ht
                             waits_for_head ? ADL_MIN(config->header_s, idle_s) : idle_s);
 }
 
+/* Once a second, tells how many requests are served, by which refusals are measured. */
+static void http_rate_refusals(struct adl_http *http, uint64_t now)
+{
+    const double seconds = adl_clock_ms(http->rated_ns, now) / 1e3;
+
+    if (http->rated_ns > 0 && seconds < 1)
+        return;
+    size_t served = atomic_exchange(&http->served, 0);
+    if (http->rated_ns > 0 && served > 0)
+        adl_delay_set_rate(http->delay, (double)served / seconds);
+    http->rated_ns = now;
+}
+
 /* Shutting down a socket's reading side wakes the library, which then finds the end of the
  * connection. */
 void adl_http_enforce_deadlines(struct adl_http *http)
@@ -544,6 +563,7 @@ void adl_http_enforce_deadlines(struct adl_http *http)
         http->reported_ns = now;
     }
     pthread_mutex_unlock(&http->lock);
+    http_rate_refusals(http, now);
     if (gave_way + refused > 0 && http->config.hooks.crowded)
         http->config.hooks.crowded(gave_way, refused);
 }

@@ -37,6 +37,8 @@ struct adl_http {
     struct adl_linger *linger;
     struct adl_delay *delay;
     _Atomic size_t in_flight;
+    _Atomic size_t served; /* requests with a body that were answered with 2xx, since `rated_ns` */
+    uint64_t rated_ns;     /* only adl_http_enforce_deadlines() uses it */
     _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
     _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
     pthread_mutex_t lock;              /* protects the two lists, see the design in http.c */
@@ -46,12 +48,15 @@ struct adl_http {
     size_t giving_way;                 /* of the connections */
     size_t gave_way, refused;          /* connections closed for a limit since the last report */
     uint64_t reported_ns;
+    uint64_t stranger_ns; /* when the last one was reported; 0: never */
 };
 
 /* --- connection.c ------------------------------------------------------------- */
 
 /* Returns whether more than `limit_s` seconds have passed since `since_ns` (base/clock.h). */
 bool adl_http_elapsed(uint64_t since_ns, unsigned limit_s);
+/* Reports that a client has sent something else than HTTP. */
+void adl_http_report_stranger(struct adl_http *http, bool tls);
 /* Returns the descriptor of the request's connection; -1: none. */
 int adl_http_socket(const struct adl_http_request *request);
 /* Makes the library notice the end of the input if it was reached. */

@@ -107,8 +107,7 @@ static int listen_unix(const char *option, const struct sockaddr_un *address, in
     /* The file gets the mode of the socket, less the bits of the umask: never more than 660. */
     if (*fd >= 0 && fchmod(*fd, 0660) == 0 &&
         bind(*fd, (const struct sockaddr *)address, sizeof *address) == 0 &&
-        chmod(address->sun_path, 0660) == 0 &&
-        listen(*fd, BACKLOG) == 0)
+        chmod(address->sun_path, 0660) == 0 && listen(*fd, BACKLOG) == 0)
         return 0;
     why = errno;
     if (*fd >= 0)

@@ -49,9 +49,9 @@ struct adl_http_request {
     struct MHD_Connection *connection;
     const char *method;
     const char *version; /* "HTTP/1.1" */
-    const char *path; /* decoded, without the query */
-    const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
-                         Host header; NULL: the request has neither */
+    const char *path;    /* decoded, without the query */
+    const char *host;    /* requested host: from a target "http://HOST/PATH", otherwise from the
+                            Host header; NULL: the request has neither */
     uint64_t start_ns;
     char remote[ADL_PROXIES_TEXT]; /* the client's address, behind trusted proxies too */
 
@@ -102,6 +102,9 @@ struct adl_http_hooks {
     void (*log)(const char *message); /* a message of libmicrohttpd, one line */
     /* Called once a second at most: so many connections were closed, or refused, for a limit. */
     void (*crowded)(size_t closed, size_t refused);
+    /* Called once a minute at most, on a daemon without TLS: a client has sent what is no HTTP, and
+     * `tls` is set if that certainly was the beginning of a TLS handshake. */
+    void (*stranger)(bool tls);
 };
 
 struct adl_http_config {

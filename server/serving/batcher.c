@@ -100,6 +100,7 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
         return NULL;
     }
     b->config = *config;
+    adl_admission_init(&b->admission, config->capacity, config->most_wait_ms);
     for (int lane = 0; lane < ADL_LANE_COUNT; lane++) {
         b->to_decode[lane].tail = &b->to_decode[lane].head;
         b->to_finish[lane].tail = &b->to_finish[lane].head;
@@ -195,18 +196,24 @@ static struct adl_job **find_victim(struct adl_batcher *b, size_t own, struct qu
 static int fail_full(const struct adl_batcher *b, struct adl_error *err)
 {
     return adl_fail(err, ADL_ERR_BUSY, "%zu image%s queued or in progress; the limit is %zu",
-                    b->admitted, b->admitted == 1 ? " is" : "s are", b->config.capacity);
+                    b->admitted, b->admitted == 1 ? " is" : "s are",
+                    adl_admission_limit(&b->admission));
 }
 
 /* Makes room for `number` jobs of a client by giving up others' jobs. Called under the lock. */
 static int make_room(struct adl_batcher *b, uint64_t client, size_t number, struct adl_error *err)
 {
+    const size_t limit = adl_admission_limit(&b->admission);
     size_t own = adl_fair_entries(b->fair, client);
     size_t over;
 
-    if (b->admitted == 0 || b->admitted + number <= b->config.capacity)
+    if (b->admitted == 0) {
+        adl_admission_idle(&b->admission);
         return 0;
-    over = b->admitted + number - b->config.capacity;
+    }
+    if (b->admitted + number <= limit)
+        return 0;
+    over = b->admitted + number - limit;
     if (over > number)
         return fail_full(b, err);
     for (; over > 0; over--) {
@@ -228,6 +235,7 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
                        struct adl_error *err)
 {
     enum adl_lane lanes[ADL_LIMIT_MULTIPART_PARTS];
+    uint64_t now = adl_clock_ns();
     int result = 0;
 
     for (size_t i = 0; i < number; i++)
@@ -242,6 +250,7 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         adl_fair_enter(b->fair, lanes[i], job->sender, &job->place);
         job->reserved = 0;
         job->ahead = b->admitted - i;
+        job->submitted_ns = now;
         queue_push(job->err.kind ? &b->to_finish[lanes[i]] : &b->to_decode[lanes[i]], job);
         b->depth[job->served->index]++;
         b->admitted++;
@@ -311,7 +320,7 @@ bool adl_batcher_full(struct adl_batcher *b, uint64_t client)
     struct queue *queue;
 
     pthread_mutex_lock(&b->lock);
-    bool full = b->admitted >= b->config.capacity &&
+    bool full = b->admitted > 0 && b->admitted >= adl_admission_limit(&b->admission) &&
                 !find_victim(b, adl_fair_entries(b->fair, client), &queue);
     pthread_mutex_unlock(&b->lock);
     return full;
@@ -326,6 +335,14 @@ unsigned adl_batcher_retry_after_s(struct adl_batcher *b)
     double s = (double)b->admitted * ADL_MAX(ms, b->stage_ms[STAGE_RUN]) / 1e3;
     pthread_mutex_unlock(&b->lock);
     return s < 1 ? 1 : s > 60 ? 60 : (unsigned)(s + 1);
+}
+
+size_t adl_batcher_limit(struct adl_batcher *b)
+{
+    pthread_mutex_lock(&b->lock);
+    size_t limit = adl_admission_limit(&b->admission);
+    pthread_mutex_unlock(&b->lock);
+    return limit;
 }
 
 size_t adl_batcher_depth(struct adl_batcher *b, int model)

@@ -24,10 +24,11 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
 void adl_batcher_free(struct adl_batcher *batcher);
 
 /* Queues all of the jobs (at most ADL_LIMIT_MULTIPART_PARTS) or none: fails with ADL_ERR_BUSY if
- * they would exceed the capacity, unless the client has fewer jobs than another, whose last one
- * then fails with ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no unfinished jobs, more
- * jobs than the capacity are accepted, so that a form with many images is not refused every time. A
- * job that needs more memory than there can be is finished with ADL_ERR_LIMIT. */
+ * they would exceed the limit (adl_batcher_limit()), unless the client has fewer jobs than another,
+ * whose last one then fails with ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no
+ * unfinished jobs, more jobs than the capacity are accepted, so that a form with many images is not
+ * refused every time. A job that needs more memory than there can be is finished with
+ * ADL_ERR_LIMIT. */
 int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
 
@@ -50,6 +51,9 @@ bool adl_batcher_full(struct adl_batcher *batcher, uint64_t client);
 /* Returns an estimate of the seconds (1 to 60) until the slowest stage has done all unfinished
  * jobs, for Retry-After. */
 unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
+
+/* Returns how many jobs may be queued or in progress now; see admission.h. */
+size_t adl_batcher_limit(struct adl_batcher *batcher);
 
 /* Returns the number of jobs of a model that are queued or in progress. */
 size_t adl_batcher_depth(struct adl_batcher *batcher, int model);

@@ -132,12 +132,14 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
 /* Charges each job of a batch its part, as if all compute threads had been busy, and passes it on.
  * Called under the lock. */
 static void batcher_pass_on(struct adl_batcher *b, struct adl_job **batch, size_t taken,
-                            double cpu_ms, double ms)
+                            uint64_t begin_ns, double cpu_ms, double ms)
 {
     const double part = cpu_ms * adl_registry_threads(b->config.registry) / (double)taken;
 
     b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms / (double)taken;
     for (size_t i = 0; i < taken; i++) {
+        adl_admission_waited(&b->admission, adl_clock_ms(batch[i]->submitted_ns, begin_ns),
+                             b->admitted, begin_ns);
         adl_batcher_charge(b, &batch[i]->place, part);
         queue_push(&b->to_finish[batch[i]->place.lane], batch[i]);
     }
@@ -165,7 +167,7 @@ void *adl_batcher_run_engine(void *batcher)
         cpu_ms = adl_batcher_thread_ms() - cpu_ms;
         pthread_mutex_lock(&b->lock);
         b->engine_since_ns = 0;
-        batcher_pass_on(b, batch, taken, cpu_ms, adl_clock_ms(begin, adl_clock_ns()));
+        batcher_pass_on(b, batch, taken, begin, cpu_ms, adl_clock_ms(begin, adl_clock_ns()));
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "server/serving/admission.h"
 #include "server/serving/job.h"
 
 #define MAX_WORKERS 16 /* of each lane */
@@ -53,6 +54,7 @@ struct adl_batcher {
     size_t depth[ADL_LIMIT_MODELS]; /* admitted jobs of each model */
     size_t memory;                  /* reserved bytes */
     size_t paced;                   /* threads that wait for small work to go first */
+    struct adl_admission admission; /* how many jobs may be there now */
     double stage_ms[3];             /* of one job: decode, run, finish; moving averages */
     uint64_t engine_since_ns;       /* start of the present run; 0: idle */
     bool stop, aborted;

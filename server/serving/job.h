@@ -58,7 +58,7 @@ struct adl_job {
     /* for the files of the batcher only */
     struct adl_job *next;
     struct adl_fair_place place;
-    uint64_t since_ns;
+    uint64_t since_ns, submitted_ns;
     size_t wanted_bytes, kept_bytes; /* while it is decoded, and after that */
     size_t reserved;
     int slot; /* in the session's batch */
@@ -67,7 +67,9 @@ struct adl_job {
 struct adl_batcher_config {
     int decode_threads; /* for small jobs, and as many for large ones */
     size_t capacity;    /* maximum jobs queued or in progress */
-    size_t memory;      /* maximum bytes of decoded images and answers */
+    double
+        most_wait_ms; /* while all wait longer for the network, fewer are admitted; 0: any time */
+    size_t memory;    /* maximum bytes of decoded images and answers */
     struct adl_registry *registry;
     struct adl_metrics *metrics;
 };

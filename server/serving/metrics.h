@@ -107,11 +107,11 @@ struct adl_metrics_state {
     int route_count;
     const struct adl_metrics_model_state *models;
     size_t model_count;
-    size_t queue_capacity;
+    size_t queue_capacity, queue_limit;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
     uint64_t log_dropped, access_dropped; /* lines */
-    int64_t certificate_expires; /* Unix time; 0: no TLS */
+    int64_t certificate_expires;          /* Unix time; 0: no TLS */
     const char *version, *cpu, *blas;
 };
 

@@ -385,8 +385,33 @@ static void refuses_what_is_no_certificate(void)
     free_identity(&two);
 }
 
+/* A client that speaks TLS to a server without it: the log says so, and other clients do not
+ * notice. */
+static void says_that_there_is_no_tls(void)
+{
+    const char *arguments[] = {"--model", test_small_model(), NULL};
+    struct identity one = make_identity("one", NULL);
+    struct client client;
+    bool said = false;
+
+    if (!arguments[1] || test_server_start(&service.server, arguments) < 0)
+        return;
+    CU_ASSERT(!client_open(&client, "NORMAL", &one, NULL));
+    client_close(&client);
+    for (int i = 0; i < 500 && !said; i++, poll(NULL, 0, 10)) {
+        char *log = test_server_log(&service.server);
+        said = strstr(log, "TLS handshake") && strstr(log, "use http://");
+        free(log);
+    }
+    CU_ASSERT(said);
+    CU_ASSERT_EQUAL(test_server_ready(&service.server), 0);
+    CU_ASSERT_EQUAL(test_server_stop(&service.server), 0);
+    free_identity(&one);
+}
+
 TEST_SUITE(server_tls, {"speaks the safe versions", speaks_the_safe_versions},
            {"answers over TLS", answers_over_tls},
            {"replaces its certificate", replaces_its_certificate},
            {"asks clients for certificates", asks_clients_for_certificates},
+           {"says that there is no TLS", says_that_there_is_no_tls},
            {"refuses what is no certificate", refuses_what_is_no_certificate});

@@ -111,7 +111,7 @@ static void follows_the_format(void)
             bucket = number;
         }
     }
-    CU_ASSERT_EQUAL(families, 28);
+    CU_ASSERT_EQUAL(families, 29);
     adl_free(text);
 }
 

@@ -1,0 +1,41 @@
+#ifndef ADL_SERVER_SERVING_ADMISSION_H
+#define ADL_SERVER_SERVING_ADMISSION_H
+
+/* Decides how many jobs may be queued or in progress, from how long they wait for the network.
+ *
+ * Not how many wait but how long they do is what clients notice, and a job that waits for longer
+ * than its client is computed for nobody. If in an interval of INTERVAL_MS even the job that waited
+ * the least has waited for more than `most_wait_ms`, there is a standing queue that batching does
+ * not need (as CoDel detects it: K. Nichols, V. Jacobson, "Controlling Queue Delay", 2012, RFC
+ * 8289), and the limit is reduced by a part; otherwise it grows by a number, up to the capacity
+ * (additive increase, multiplicative decrease). The least counts, since one that waits for long
+ * beside others that do not is the matter of fair.h.
+ *
+ * Not thread-safe: the owner has a lock. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct adl_admission {
+    size_t capacity;
+    double most_wait_ms;
+    double limit;         /* from the least limit to the capacity */
+    double least_wait_ms; /* in the present interval; negative: none has waited */
+    uint64_t since_ns;    /* when it began; 0: not yet */
+};
+
+/* `most_wait_ms` 0: the limit is always the capacity. */
+void adl_admission_init(struct adl_admission *admission, size_t capacity, double most_wait_ms);
+
+/* Returns how many jobs may be there now: at least the smaller of a batch and the capacity. */
+size_t adl_admission_limit(const struct adl_admission *admission);
+
+/* To be called for each job that reaches the network at the time `now_ns` (base/clock.h), `wait_ms`
+ * after it was admitted, while `admitted` jobs are there. */
+void adl_admission_waited(struct adl_admission *admission, double wait_ms, size_t admitted,
+                          uint64_t now_ns);
+
+/* To be called when a job comes and no other is there: what was measured before is of no use. */
+void adl_admission_idle(struct adl_admission *admission);
+
+#endif
