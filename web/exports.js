@@ -15,8 +15,8 @@ import { safePath, zip } from './zip.js';
 /** @typedef {{name: string, width: number, height: number, boxes: LabelledBox[]}} Picture */
 /** @typedef {{name: string, type: string, data: string | Uint8Array}} ExportFile */
 
-/** The classes, and after them the labels of boxes that are none. Two classes may have one name, and
- * each keeps its number; a label means the first.
+/** The classes, and after them the labels of boxes that are none. Two classes may have one name,
+ * and each keeps its number; a label means the first.
  * @param {Picture[]} pictures @param {string[]} classes */
 export function allClasses(pictures, classes) {
     const known = new Set(classes);

@@ -1,5 +1,5 @@
-/* Compares the files of `localize --yolo`, `--voc`, `--label-studio` and `--csv` with those that the
- * page makes of the same boxes, which are taken from `localize --json`; and reads them with Python
+/* Compares the files of `localize --yolo`, `--voc`, `--label-studio` and `--csv` with those that
+ * the page makes of the same boxes, which are taken from `localize --json`; and reads them with Python
  * where it is there. The classes have names that need escapes. ADL_SERVER and ADL_TEST_MODEL as in
  * objects.test.mjs. Run by `node --test`. */
 
@@ -21,7 +21,8 @@ const folder = mkdtempSync(join(tmpdir(), 'adl-exports-'));
 process.on('exit', () => rmSync(folder, { recursive: true }));
 const at = (...parts) => join(folder, ...parts);
 
-const ODD = ['"quoted", and\nbroken', '<a> & \'b\'', '=SUM(A1)', '고양이 é 🐈', 'del\u007f c1\u0085\u009f',
+const ODD = ['"quoted", and\nbroken', '<a> & \'b\'', '=SUM(A1)', '고양이 é 🐈',
+    'del\u007f c1\u0085\u009f',
     'tab\t bell\u0007 \\', '\ufffe\uffff', '-1', 'plain'];
 
 /* The model with other names of its classes: the header of the safetensors file is JSON. */
@@ -41,12 +42,12 @@ function renamed() {
     return about.classes;
 }
 
-const NAMES = ['=1+1.jpg', 'a, "b".jpg', 'a: c.jpg', 'line\nbreak.jpg', 'sub/<&>.jpg', 'sub/고양이.jpg',
-    'twice.jpeg', 'twice.jpg'];
+const NAMES = ['=1+1.jpg', 'a, "b".jpg', 'a: c.jpg', 'line\nbreak.jpg', 'sub/<&>.jpg',
+    'sub/고양이.jpg', 'twice.jpeg', 'twice.jpg'];
 
 function localize(...args) {
-    const run = spawnSync(program, ['localize', '-m', at('odd.safetensors'), '--boxes', 'all', '-k', '9',
-        ...args], { maxBuffer: 1 << 28 });
+    const run = spawnSync(program, ['localize', '-m', at('odd.safetensors'), '--boxes', 'all',
+        '-k', '9', ...args], { maxBuffer: 1 << 28 });
     return { status: run.status, out: run.stdout.toString(), err: run.stderr.toString() };
 }
 
@@ -93,7 +94,8 @@ test('the program writes what the page writes', { skip }, () => {
         a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) <= 2e-6, `${v} ${b[i]}`));
     };
     const studio = readFileSync(at('tasks.json'), 'utf8');
-    const pageStudio = exports.exportBoxes('label-studio', pictures, classes, { model: 'odd' }).data;
+    const pageStudio =
+        exports.exportBoxes('label-studio', pictures, classes, { model: 'odd' }).data;
     const csv = readFileSync(at('boxes.csv'), 'utf8');
     const pageCsv = exports.csvOf(pictures);
     close(scores(studio), scores(pageStudio));
@@ -172,8 +174,8 @@ test('no input is overwritten, and no file leaves the directory', { skip }, () =
         assert.deepEqual(readFileSync(at(path)), before);
     }
     /* A picture outside of what the names are relative to: through standard input. */
-    const run = spawnSync(program, ['localize', '-m', at('odd.safetensors'), '--voc', at('std'), '-'],
-        { input: before });
+    const run = spawnSync(program, ['localize', '-m', at('odd.safetensors'), '--voc', at('std'),
+        '-'], { input: before });
     assert.equal(run.status, 0, run.stderr.toString());
     assert.deepEqual([...filesBelow(at('std')).keys()], ['Annotations/stdin.xml']);
 });
