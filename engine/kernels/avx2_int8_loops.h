@@ -10,7 +10,7 @@
  *
  * A tile has 16 columns: two vectors of sums, and in each step two vectors of b. */
 
-#include "kernels/avx2_int8_parts.h"
+#include "kernels/avx2_int8_map_loops.h"
 
 #define NR 16
 

@@ -11,7 +11,7 @@
 
 #define ISA(name) avx512_##name
 
-#include "kernels/avx2_int8_parts.h"
+#include "kernels/avx2_int8_map_loops.h"
 
 #define MR 12
 #define NR 32

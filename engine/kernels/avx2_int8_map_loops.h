@@ -1,12 +1,11 @@
-#ifndef ADL_KERNELS_AVX2_INT8_PARTS_H
-#define ADL_KERNELS_AVX2_INT8_PARTS_H
+#ifndef ADL_KERNELS_AVX2_INT8_MAP_LOOPS_H
+#define ADL_KERNELS_AVX2_INT8_MAP_LOOPS_H
 
 /* Defines the kernels of int8.h that do not multiply, pooling and conversions, with vectors of 256
  * bits, and the steps of an epilogue. For files that are compiled for AVX2 or more, which define
  * ISA(name), the name of this instruction set's copy of a function, before. */
 
 #include <immintrin.h>
-#include <stdbool.h>
 
 #include "kernels/int8_loops.h"
 
@@ -53,7 +52,7 @@ INLINE int int8v_taps(const struct adl_int8_pool *j, int q, const uint8_t **taps
     return count;
 }
 
-INLINE bool int8v_pool_fits(const struct adl_int8_pool *j)
+INLINE int int8v_pool_fits(const struct adl_int8_pool *j)
 {
     return j->channels >= POOL_CHANNELS && j->size * j->size <= ADL_INT8_MAX_TAPS;
 }
