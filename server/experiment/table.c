@@ -216,12 +216,12 @@ static void put_machines(struct adl_str *text, const struct adl_figures *f)
 
     adl_str_puts(text, "\nAll runs together took ");
     if (f->seconds < 5400)
-        adl_str_printf(text, "%.1f minutes on", f->seconds / 60);
+        adl_str_printf(text, "%.1f minutes", f->seconds / 60);
     else
-        adl_str_printf(text, "%.1f hours on", f->seconds / 3600);
+        adl_str_printf(text, "%.1f hours", f->seconds / 3600);
     while (*machine) {
         size_t length = strcspn(machine, "\n");
-        adl_str_printf(text, "%s %.*s", machine == f->machines ? "" : "; and on", (int)length,
+        adl_str_printf(text, "%s on %.*s", machine == f->machines ? "" : "; and", (int)length,
                        machine);
         machine += length + 1;
     }
