@@ -186,7 +186,7 @@ static void memory_is_bounded(void)
     const char *options[] = {"--memory", MEMORY, "--timeout", "60", "--annotations", NULL, NULL};
     double before, limit;
 
-    scratch_open("memory", NULL);
+    scratch_open("server-memory", NULL);
     options[5] = scratch_path("kept");
 
     if (!test_service_open(&service, 64, 48, options))

@@ -83,7 +83,7 @@ static void without_memory_there_is_none(void)
 
 static void models_are_sent_packed(void)
 {
-    struct test_service service;
+    struct test_service service = {0};
     char back[20000], second[400];
     const char *more[] = {"--model", second, NULL};
 

@@ -11,7 +11,8 @@
 
 static char *classes[] = {"a \"q\", \\", "<b> & c\x01", "=d\ne",
                           "\xea\xb3\xa0\x7f\xc2\x85\xef\xbf\xbf"};
-static const struct adl_model model = {.classes = classes, .class_count = 4};
+static const struct adl_model model = {
+    .arch = {.num_classes = 4}, .classes = classes, .class_count = 4};
 
 /* Two predictions of one box each; the first box has a confidence. */
 static struct adl_localized_box first = {.box = {0, 0, 0, 95}, .confidence = 0.5};
