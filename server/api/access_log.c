@@ -23,6 +23,7 @@ const char *const adl_access_format_names[] = {"json", "combined", NULL};
 static char ring_bytes[ADL_LOG_RING_BYTES];
 static struct adl_log_ring ring = ADL_LOG_RING(.bytes = ring_bytes, .fd = -1);
 static enum adl_access_format format;
+static bool opened; /* set before requests begin; the descriptor itself belongs to the ring */
 
 int adl_access_log_open(const char *path, enum adl_access_format chosen, struct adl_error *err)
 {
@@ -40,13 +41,14 @@ int adl_access_log_open(const char *path, enum adl_access_format chosen, struct 
     format = chosen;
     ring.fd = fd;
     ring.path = path;
+    opened = true;
     adl_log_ring_start(&ring);
     return 0;
 }
 
 void adl_access_log_reopen(void)
 {
-    if (ring.fd >= 0)
+    if (opened)
         adl_log_ring_reopen(&ring);
 }
 
@@ -199,7 +201,7 @@ void adl_access_log(const struct adl_exchange *exchange, bool sent, double ms)
                                                    : ADL_LOG_INFO;
     char path[300], message[400];
 
-    if (ring.fd >= 0) {
+    if (opened) {
         log_to_file(exchange, sent, ms);
         return;
     }
