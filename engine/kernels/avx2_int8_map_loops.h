@@ -68,55 +68,66 @@ INLINE __m128i int8v_pool_end(__m256i sums, const struct adl_int8_pool *j)
                        int8v_clamp(int8v_finish(second, scale, shift), lo, hi));
 }
 
-static void ISA(int8_maxpool)(const struct adl_int8_pool *j)
+/* The maximum of the taps of 32 channels. */
+INLINE void int8v_max(const struct adl_int8_pool *j, const uint8_t *const *taps, int count,
+                      size_t c, uint8_t *out)
+{
+    __m256i best = _mm256_loadu_si256((const __m256i *)(taps[0] + c));
+    for (int t = 1; t < count; t++)
+        best = _mm256_max_epu8(best, _mm256_loadu_si256((const __m256i *)(taps[t] + c)));
+    if (j->scale != 1 || j->shift != 0) {
+        __m256i first = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(best));
+        __m256i second = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(best, 1));
+        best = _mm256_set_m128i(int8v_pool_end(second, j), int8v_pool_end(first, j));
+    }
+    _mm256_storeu_si256((__m256i *)(out + c), best);
+}
+
+/* The average of the taps of 32 channels. Sums of ADL_INT8_MAX_TAPS bytes fit 16 bits. */
+INLINE void int8v_avg(const struct adl_int8_pool *j, const uint8_t *const *taps, int count,
+                      size_t c, uint8_t *out)
+{
+    __m256i first = int8v_load(taps[0] + c), second = int8v_load(taps[0] + c + 16);
+    for (int t = 1; t < count; t++) {
+        first = _mm256_add_epi16(first, int8v_load(taps[t] + c));
+        second = _mm256_add_epi16(second, int8v_load(taps[t] + c + 16));
+    }
+    _mm_storeu_si128((__m128i *)(out + c), int8v_pool_end(first, j));
+    _mm_storeu_si128((__m128i *)(out + c + 16), int8v_pool_end(second, j));
+}
+
+/* A row of the output; `average` is a constant at each call. */
+INLINE void int8v_pool(const struct adl_int8_pool *j, const int average)
 {
     const uint8_t *taps[ADL_INT8_MAX_TAPS];
 
-    if (!int8v_pool_fits(j)) {
-        int8_pool_max(j);
-        return;
-    }
     for (int q = 0; q < j->q; q++) {
         uint8_t *out = j->out + (size_t)q * j->ldo;
         int count = int8v_taps(j, q, taps);
         for (size_t block = 0; block < j->channels; block += POOL_CHANNELS) {
             size_t c = SMALLER(block, j->channels - POOL_CHANNELS);
-            __m256i best = _mm256_loadu_si256((const __m256i *)(taps[0] + c));
-            for (int t = 1; t < count; t++)
-                best = _mm256_max_epu8(best, _mm256_loadu_si256((const __m256i *)(taps[t] + c)));
-            if (j->scale != 1 || j->shift != 0) {
-                __m256i first = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(best));
-                __m256i second = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(best, 1));
-                best = _mm256_set_m128i(int8v_pool_end(second, j), int8v_pool_end(first, j));
-            }
-            _mm256_storeu_si256((__m256i *)(out + c), best);
+            if (average)
+                int8v_avg(j, taps, count, c, out);
+            else
+                int8v_max(j, taps, count, c, out);
         }
     }
 }
 
-/* Sums of ADL_INT8_MAX_TAPS bytes fit 16 bits. */
+static void ISA(int8_maxpool)(const struct adl_int8_pool *j)
+{
+    if (int8v_pool_fits(j))
+        int8v_pool(j, 0);
+    else
+        int8_pool_max(j);
+}
+
 static void ISA(int8_avgpool)(const struct adl_int8_pool *j)
 {
-    const uint8_t *taps[ADL_INT8_MAX_TAPS];
-
-    if (!int8v_pool_fits(j)) {
+    if (int8v_pool_fits(j))
+        int8v_pool(j, 1);
+    else
         int8_pool_avg(j);
-        return;
-    }
-    for (int q = 0; q < j->q; q++) {
-        uint8_t *out = j->out + (size_t)q * j->ldo;
-        int count = int8v_taps(j, q, taps);
-        for (size_t block = 0; block < j->channels; block += POOL_CHANNELS) {
-            size_t c = SMALLER(block, j->channels - POOL_CHANNELS);
-            __m256i first = int8v_load(taps[0] + c), second = int8v_load(taps[0] + c + 16);
-            for (int t = 1; t < count; t++) {
-                first = _mm256_add_epi16(first, int8v_load(taps[t] + c));
-                second = _mm256_add_epi16(second, int8v_load(taps[t] + c + 16));
-            }
-            _mm_storeu_si128((__m128i *)(out + c), int8v_pool_end(first, j));
-            _mm_storeu_si128((__m128i *)(out + c + 16), int8v_pool_end(second, j));
-        }
-    }
 }
 
 /* --- conversions --------------------------------------------------------------------- */

@@ -1,20 +1,15 @@
 /* Defines the kernels of 8-bit inference for AVX-512 with VNNI.
  *
  * VPDPBUSD multiplies groups of four unsigned and four signed bytes and adds the products to 32-bit
- * sums without saturation: 64 multiply-adds in a vector of 512 bits, where an FMA does 16.
- *
- * The tile of the matrix product is 12 rows x 32 columns: 24 accumulators, two vectors of b and one
- * group of a broadcast are 27 of the 32 registers. Zen 4 splits such vectors, so that those of 256
- * bits have the same peak; but they need twice the instructions and loads. On one of its cores
- * tiles of 12 x 16 in vectors of 256 bits reached 92 % of the peak at a depth of 1152 and 59 % at
- * 64, these 99 and 74 to 79 %. */
+ * sums without saturation: 64 multiply-adds in a vector of 512 bits, where an FMA does 16. */
 
 #define ISA(name) avx512_##name
 
 #include "kernels/avx2_int8_map_loops.h"
 
-#define MR 12
-#define NR 32
+#define DOT_ADD(sum, a, b) _mm512_dpbusd_epi32(sum, a, b)
+
+#include "kernels/avx512_dot_loops.h"
 
 /* Returns the mask of the first n of 16 channels. */
 INLINE __mmask16 int8w_first(long n)
@@ -51,47 +46,9 @@ INLINE void int8w_store_row(const struct adl_int8_out *o, __m512 v, size_t row, 
         _mm512_mask_storeu_ps(o->floats + row * o->ldo + k, mask, v);
 }
 
-/* `rows` and `vectors` are constants at each call, so that all loops over them are unrolled. */
 INLINE void int8w_tile(const struct adl_int8_tile *t, const int rows, const int vectors)
 {
-    __m512i acc[MR][2];
-    const char *b = t->b, *a[(MR + 2) / 3];
-    const size_t lda = t->lda;
-
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = _mm512_setzero_si512();
-        /* One pointer serves three rows, as in avx2.c. */
-#pragma GCC unroll 4
-    for (int i = 0; i < (rows + 2) / 3; i++)
-        a[i] = (const char *)t->a + (size_t)(3 * i) * lda;
-    for (size_t l = 0; l < t->steps; l++) {
-        __m512i b0 = _mm512_load_si512(b), b1 = b0;
-        _mm_prefetch(b + 16 * 64, _MM_HINT_T0);
-        if (vectors > 1) {
-            b1 = _mm512_load_si512(b + 64);
-            _mm_prefetch(b + 17 * 64, _MM_HINT_T0);
-        }
-#pragma GCC unroll 12
-        for (int i = 0; i < rows; i++) {
-            int group;
-            __builtin_memcpy(&group, a[i / 3] + (size_t)(i % 3) * lda, sizeof group);
-            __m512i x = _mm512_set1_epi32(group);
-            acc[i][0] = _mm512_dpbusd_epi32(acc[i][0], x, b0);
-            if (vectors > 1)
-                acc[i][1] = _mm512_dpbusd_epi32(acc[i][1], x, b1);
-            /* Keeps the rows apart: the compiler would begin with all products, for which there are
-             * not enough registers. */
-            __asm__ volatile("" : "+v"(acc[i][0]), "+v"(acc[i][1]));
-        }
-        b += 128;
-#pragma GCC unroll 4
-        for (int i = 0; i < (rows + 2) / 3; i++) {
-            a[i] += 4;
-            __asm__("" : "+r"(a[i])); /* keeps the compiler from using an index */
-        }
-    }
-
+    const struct dot_sums sums = dot_loop(t->a, t->lda, 4, t->b, t->steps, rows, vectors);
     const struct adl_int8_out *o = &t->out;
     const __m512 bounds[3] = {_mm512_set1_ps(o->lo), _mm512_set1_ps(o->hi),
                               _mm512_set1_ps(o->residual_scale)};
@@ -101,37 +58,16 @@ INLINE void int8w_tile(const struct adl_int8_tile *t, const int rows, const int 
     const __mmask16 mask0 = int8w_first(t->n), mask1 = int8w_first(t->n - 16);
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
-        int8w_store_row(o, int8w_finish(acc[i][0], scale0, shift0), (size_t)i, 0, mask0, bounds);
+        int8w_store_row(o, int8w_finish(sums.v[i][0], scale0, shift0), (size_t)i, 0, mask0, bounds);
         if (vectors > 1)
-            int8w_store_row(o, int8w_finish(acc[i][1], scale1, shift1), (size_t)i, 16, mask1,
+            int8w_store_row(o, int8w_finish(sums.v[i][1], scale1, shift1), (size_t)i, 16, mask1,
                             bounds);
     }
 }
 
 static void ISA(int8_gemm)(const struct adl_int8_tile *t)
 {
-#define ROWS(m)                                                                                    \
-    case m:                                                                                        \
-        if (t->n > 16)                                                                             \
-            int8w_tile(t, m, 2);                                                                   \
-        else                                                                                       \
-            int8w_tile(t, m, 1);                                                                   \
-        break
-    switch (t->m) {
-        ROWS(1);
-        ROWS(2);
-        ROWS(3);
-        ROWS(4);
-        ROWS(5);
-        ROWS(6);
-        ROWS(7);
-        ROWS(8);
-        ROWS(9);
-        ROWS(10);
-        ROWS(11);
-        ROWS(12);
-    }
-#undef ROWS
+    DOT_DISPATCH(int8w_tile, t);
 }
 
 /* --- depthwise convolution ----------------------------------------------------------- */

@@ -133,7 +133,8 @@ static void dot_round_rows(const struct adl_conv *conv, const struct adl_bf16_ke
             from = row;
         }
         kernels->round_map(from, b->depth, to);
-        to[2 * b->steps - 1] = b->depth % 2 ? 0 : to[2 * b->steps - 1];
+        if (b->depth % 2)
+            to[b->depth] = 0;
     }
 }
 
