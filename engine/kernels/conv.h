@@ -172,6 +172,9 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
 
+/* Returns how many of `tiles` row tiles a block of them has, about `wanted`, so that all blocks are
+ * of about the same size: a last one of a single tile would read all weights for it. */
+size_t adl_conv_block_tiles(size_t tiles, size_t wanted);
 /* Returns the depth of that matrix product, R S C/groups. */
 size_t adl_conv_depth(const struct adl_conv *conv);
 /* Returns whether the input map is the left factor, one row for each pixel: a 1x1 kernel

@@ -47,10 +47,7 @@ static struct dot_blocking dot_blocking(const struct adl_conv *conv,
     b.row_values = adl_ceil_div(b.steps * 2, 32) * 32 + 32;
     b.panels = adl_ceil_div((size_t)conv->k, b.nr);
     b.rows = (size_t)conv->p * (size_t)conv->q;
-    /* Blocks of about the same size: a last one of a single tile would read all weights for it. */
-    size_t tiles = adl_ceil_div(b.rows, b.mr);
-    size_t blocks = ADL_MAX((tiles + BLOCK_TILES / 2) / BLOCK_TILES, 1);
-    b.task_rows = adl_ceil_div(tiles, blocks) * b.mr;
+    b.task_rows = adl_conv_block_tiles(adl_ceil_div(b.rows, b.mr), BLOCK_TILES) * b.mr;
     b.m_blocks = adl_ceil_div(b.rows, b.task_rows);
     b.panels_per_block = adl_ceil_div(b.panels, adl_ceil_div(WANTED_TASKS, b.m_blocks));
     b.n_blocks = adl_ceil_div(b.panels, b.panels_per_block);

@@ -55,14 +55,6 @@ bool adl_conv_int8_supports(const struct adl_conv *conv, bool has_residual)
     return conv->groups == 1 && adl_conv_depth(conv) <= MAX_DEPTH;
 }
 
-/* Returns how many of `tiles` a block has, so that blocks are of about the same size: a last one of
- * a single tile would read all weights for it. */
-static size_t int8_task_tiles(size_t tiles)
-{
-    size_t blocks = ADL_MAX((tiles + BLOCK_TILES / 2) / BLOCK_TILES, 1);
-    return adl_ceil_div(tiles, blocks);
-}
-
 /* Returns whether the rows of the left factor are read where they are in the input: those of a 1x1
  * kernel are, if the kernel multiplies bytes and no group of them goes beyond a row. */
 static bool int8_reads_input(const struct adl_conv *conv, const struct adl_int8_kernels *kernels)
@@ -85,7 +77,8 @@ static struct int8_blocking int8_blocking(const struct adl_conv *conv,
     b.row_bytes = adl_ceil_div(b.steps * 4, 64) * 64 + 64;
     b.panels = adl_ceil_div((size_t)conv->k, (size_t)kernels->nr);
     b.rows = (size_t)conv->p * (size_t)conv->q;
-    b.task_rows = int8_task_tiles(adl_ceil_div(b.rows, (size_t)kernels->mr)) * (size_t)kernels->mr;
+    b.task_rows = adl_conv_block_tiles(adl_ceil_div(b.rows, (size_t)kernels->mr), BLOCK_TILES) *
+                  (size_t)kernels->mr;
     b.m_blocks = adl_ceil_div(b.rows, b.task_rows);
     b.panels_per_block = adl_ceil_div(b.panels, adl_ceil_div(WANTED_TASKS, b.m_blocks));
     b.n_blocks = adl_ceil_div(b.panels, b.panels_per_block);

@@ -59,6 +59,12 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
     }
 }
 
+size_t adl_conv_block_tiles(size_t tiles, size_t wanted)
+{
+    size_t blocks = ADL_MAX((tiles + wanted / 2) / wanted, (size_t)1);
+    return adl_ceil_div(tiles, blocks);
+}
+
 size_t adl_conv_depth(const struct adl_conv *conv)
 {
     return (size_t)(conv->c / conv->groups) * (size_t)conv->r * (size_t)conv->s;

@@ -55,17 +55,24 @@ static int fail(const char *path, const char *what, int code, struct adl_error *
                     code ? gnutls_strerror(code) : "");
 }
 
+/* Reads a file in PEM; the caller frees text->data with adl_free. */
+static int read_pem(const char *path, gnutls_datum_t *text, struct adl_error *err)
+{
+    size_t length = 0;
+
+    text->data = adl_file_read(path, FILE_BYTES, &length, err);
+    text->size = (unsigned)length;
+    return text->data ? 0 : -1;
+}
+
 static int read_chain(struct version *version, const char *path, struct adl_error *err)
 {
     gnutls_x509_crt_t first = NULL;
-    gnutls_datum_t text = {0};
-    size_t length;
+    gnutls_datum_t text;
     int code;
 
-    text.data = adl_file_read(path, FILE_BYTES, &length, err);
-    if (!text.data)
+    if (read_pem(path, &text, err) < 0)
         return -1;
-    text.size = (unsigned)length;
     version->count = MOST_CERTIFICATES;
     code = gnutls_pcert_list_import_x509_raw(version->chain, &version->count, &text,
                                              GNUTLS_X509_FMT_PEM, 0);
@@ -84,18 +91,15 @@ static int read_chain(struct version *version, const char *path, struct adl_erro
 
 static int read_key(struct version *version, const char *path, struct adl_error *err)
 {
-    gnutls_datum_t text = {0};
-    size_t length;
+    gnutls_datum_t text;
     int code;
 
-    text.data = adl_file_read(path, FILE_BYTES, &length, err);
-    if (!text.data)
+    if (read_pem(path, &text, err) < 0)
         return -1;
-    text.size = (unsigned)length;
     code = gnutls_privkey_init(&version->key);
     if (code == 0)
         code = gnutls_privkey_import_x509_raw(version->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
-    explicit_bzero(text.data, length);
+    explicit_bzero(text.data, text.size);
     adl_free(text.data);
     return code == 0 ? 0
                      : fail(path,
@@ -157,15 +161,12 @@ static bool is_same(const struct version *a, const struct version *b)
 static int read_client_ca(struct adl_tls *tls, const char *path, struct adl_error *err)
 {
     gnutls_certificate_credentials_t trial = NULL;
-    gnutls_datum_t text = {0};
-    size_t length;
+    gnutls_datum_t text;
     int code;
 
-    tls->client_ca = adl_file_read(path, FILE_BYTES, &length, err);
-    if (!tls->client_ca)
+    if (read_pem(path, &text, err) < 0)
         return -1;
-    text.data = (unsigned char *)tls->client_ca;
-    text.size = (unsigned)length;
+    tls->client_ca = (char *)text.data;
     code = gnutls_certificate_allocate_credentials(&trial);
     if (code == 0)
         code = gnutls_certificate_set_x509_trust_mem(trial, &text, GNUTLS_X509_FMT_PEM);
