@@ -185,7 +185,7 @@ done >>"$list.new"
 
 # --- what a report holds -----------------------------------------------------------------------------
 
-for sheet in common gallery report; do
+for sheet in palette common gallery report; do
     lean_style "web/$sheet.css"
 done >"$out/report.css"
 {
