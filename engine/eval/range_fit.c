@@ -8,7 +8,7 @@
  * own and add nothing. Needs the extremes before the histogram: hence two passes.
  *
  * A scale of the weights of an output channel is the largest of their magnitudes / 127: weights
- * are not cut off.
+ * are not cut off, unless they keep fewer bits (weight_bits.h).
  *
  * The network runs without fusing and with memory of its own for every map, so that all of them can
  * be read afterwards, also those that a fused plan never writes. */
@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "eval/weight_bits.h"
 #include "ops/ops.h"
 #include "plan/session.h"
 
@@ -197,18 +198,6 @@ static struct adl_int8_range fit_range(const struct range_map *map)
     return adl_quantisation_range(lo, hi);
 }
 
-static void fit_scales(const struct adl_param *param, const float *weights, float *scales)
-{
-    size_t channels = param->shape[0], count = param->count / channels;
-
-    for (size_t k = 0; k < channels; k++) {
-        float largest = 0;
-        for (size_t i = 0; i < count; i++)
-            largest = fmaxf(largest, fabsf(weights[k * count + i]));
-        scales[k] = fmaxf(largest / 127, 0x1p-100F);
-    }
-}
-
 struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit, struct adl_error *err)
 {
     struct adl_quantisation *q = adl_quantisation_create(fit->graph, err);
@@ -227,7 +216,7 @@ struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit, struct 
             adl_quantisation_free(q);
             return NULL;
         }
-        fit_scales(param, fit->params[id], scales);
+        (void)adl_weight_bits_scales(param, fit->params[id], 8, scales);
     }
     return q;
 }
@@ -253,16 +242,16 @@ static const struct adl_node *fit_norm(const struct adl_graph *graph, int value)
 
 /* Rounds the weights of one output channel; returns the mean shift of the output. */
 static double fit_round_channel(const struct range_map *input, float *weights, size_t channels,
-                                size_t taps, size_t first_channel, float scale)
+                                size_t taps, size_t first_channel, float scale, int bits)
 {
-    double shift = 0;
+    double shift = 0, most = (double)((1 << (bits - 1)) - 1);
 
     for (size_t c = 0; c < channels; c++) {
         double mean =
             input && input->pixels ? input->sums[first_channel + c] / (double)input->pixels : 0;
         for (size_t tap = 0; tap < taps; tap++) {
             float *w = &weights[c * taps + tap];
-            double q = fmin(fmax(nearbyint((double)*w / (double)scale), -127), 127);
+            double q = fmin(fmax(nearbyint((double)*w / (double)scale), -most), most);
             float rounded = (float)q * scale + 0.0F; /* no negative zero: a byte has none */
             shift += ((double)rounded - (double)*w) * mean;
             *w = rounded;
@@ -272,7 +261,7 @@ static double fit_round_channel(const struct range_map *input, float *weights, s
 }
 
 static void fit_round_conv(const struct adl_range_fit *fit, const struct adl_node *node,
-                           const float *scales, float *const *params)
+                           const float *scales, int bits, float *const *params)
 {
     const struct adl_param *param = adl_graph_param(fit->graph, node->params[0]);
     const struct adl_node *norm = fit_norm(fit->graph, node->output);
@@ -283,7 +272,7 @@ static void fit_round_conv(const struct adl_range_fit *fit, const struct adl_nod
 
     for (size_t k = 0; k < param->shape[0]; k++) {
         double shift = fit_round_channel(input, params[node->params[0]] + k * channels * taps,
-                                         channels, taps, k / per_group * channels, scales[k]);
+                                         channels, taps, k / per_group * channels, scales[k], bits);
         if (norm)
             params[norm->params[2]][k] += (float)shift;
         else if (node->param_count > 1 && node->params[1] >= 0)
@@ -292,7 +281,8 @@ static void fit_round_conv(const struct adl_range_fit *fit, const struct adl_nod
 }
 
 void adl_range_fit_round(const struct adl_range_fit *fit,
-                         const struct adl_quantisation *quantisation, float *const *params)
+                         const struct adl_quantisation *quantisation, const unsigned char *bits,
+                         float *const *params)
 {
     for (int i = 0; i < adl_graph_node_count(fit->graph); i++) {
         const struct adl_node *node = adl_graph_node(fit->graph, i);
@@ -300,6 +290,6 @@ void adl_range_fit_round(const struct adl_range_fit *fit,
         if (!scales || node->copy)
             continue;
         /* A linear layer is a 1x1 convolution of one pixel, whose parameter is K x C. */
-        fit_round_conv(fit, node, scales, params);
+        fit_round_conv(fit, node, scales, bits ? bits[node->params[0]] : 8, params);
     }
 }

@@ -34,8 +34,10 @@ struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit,
  * mean of their inputs, and that shift is added to the mean of the batch norm that follows, or
  * subtracted from the convolution's bias (Nagel et al., "Data-Free Quantization Through Weight
  * Equalization and Bias Correction", ICCV 2019, section 4.2, with means of the images). `params`
- * are the weights that adl_range_fit_create() was given, to be changed. */
+ * are the weights that adl_range_fit_create() was given, to be changed. `bits` (by parameter id,
+ * 2 to 8) limits the multiples to those of so many bits; NULL: 8 for all. */
 void adl_range_fit_round(const struct adl_range_fit *fit,
-                         const struct adl_quantisation *quantisation, float *const *params);
+                         const struct adl_quantisation *quantisation, const unsigned char *bits,
+                         float *const *params);
 
 #endif

@@ -21,5 +21,9 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
  * adl_file_write does. */
 int adl_safetensors_write(const char *path, const struct adl_tensors *tensors,
                           struct adl_error *err) ADL_MUST_CHECK;
+/* Sets *bytes to the length of the file that adl_safetensors_write() would write. Fails as it does
+ * before it writes. */
+int adl_safetensors_length(const struct adl_tensors *tensors, size_t *bytes,
+                           struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

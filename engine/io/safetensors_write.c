@@ -120,38 +120,70 @@ static int render_header(const json_t *json, struct header *header, struct adl_e
     return 0;
 }
 
-int adl_safetensors_write(const char *path, const struct adl_tensors *tensors,
-                          struct adl_error *err)
+/* A file as it will be written. A zeroed struct is empty. */
+struct image {
+    struct header header;
+    struct adl_file_piece *pieces;
+    size_t count;
+};
+
+static void release(struct image *image)
+{
+    adl_free(image->header.text);
+    adl_free(image->pieces);
+}
+
+static int compose(const struct adl_tensors *tensors, struct image *image, struct adl_error *err)
 {
     static const char blanks[] = "       ";
     enum { HEADER_PIECES = 3 };
     size_t count = adl_tensors_count(tensors);
     size_t *begins = adl_calloc(count, sizeof *begins);
-    struct adl_file_piece *pieces = adl_calloc(HEADER_PIECES + count, sizeof *pieces);
+    struct header *header = &image->header;
     json_t *json = json_object();
-    struct header header = {.text = NULL};
-    bool rendered = false;
     int result = -1;
 
-    if (!begins || !pieces || !json) {
+    image->count = HEADER_PIECES + count;
+    image->pieces = adl_calloc(image->count, sizeof *image->pieces);
+    if (!begins || !image->pieces || !json) {
         adl_fail_nomem(err, "the header");
         goto out;
     }
-    ADL_TRY(lay_out(tensors, begins, pieces + HEADER_PIECES, err));
+    ADL_TRY(lay_out(tensors, begins, image->pieces + HEADER_PIECES, err));
     ADL_TRY(fill_header(json, tensors, begins, err));
-    ADL_TRY(render_header(json, &header, err));
-    rendered = true;
-    pieces[0] = (struct adl_file_piece){header.prefix, PREFIX_BYTES};
-    pieces[1] = (struct adl_file_piece){header.text, header.text_bytes};
-    pieces[2] = (struct adl_file_piece){blanks, header.padding_bytes};
-    ADL_TRY(adl_file_write(path, pieces, HEADER_PIECES + count, err));
+    ADL_TRY(render_header(json, header, err));
+    image->pieces[0] = (struct adl_file_piece){header->prefix, PREFIX_BYTES};
+    image->pieces[1] = (struct adl_file_piece){header->text, header->text_bytes};
+    image->pieces[2] = (struct adl_file_piece){blanks, header->padding_bytes};
     result = 0;
 out:
-    if (!rendered) /* file.c names the path itself */
-        adl_error_context(err, "%s", path);
-    adl_free(header.text);
-    adl_free(pieces);
     adl_free(begins);
     json_decref(json);
+    return result;
+}
+
+int adl_safetensors_write(const char *path, const struct adl_tensors *tensors,
+                          struct adl_error *err)
+{
+    struct image image = {.pieces = NULL};
+    int result = compose(tensors, &image, err);
+
+    if (result < 0)
+        adl_error_context(err, "%s", path);
+    else /* which names the path itself */
+        result = adl_file_write(path, image.pieces, image.count, err);
+    release(&image);
+    return result;
+}
+
+int adl_safetensors_length(const struct adl_tensors *tensors, size_t *bytes, struct adl_error *err)
+{
+    struct image image = {.pieces = NULL};
+    int result = compose(tensors, &image, err);
+
+    *bytes = 0;
+    for (size_t i = 0; result == 0 && i < image.count; i++)
+        *bytes += image.pieces[i].length;
+    release(&image);
     return result;
 }

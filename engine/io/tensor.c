@@ -313,6 +313,22 @@ int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *na
     return 0;
 }
 
+void adl_tensors_replace(struct adl_tensors *tensors, size_t index, enum adl_dtype dtype, int rank,
+                         const size_t *shape, void *data)
+{
+    struct adl_tensor *tensor = tensors->items[index];
+
+    adl_free(tensor->data);
+    tensor->data = data;
+    tensor->dtype = dtype;
+    tensor->rank = rank;
+    tensor->count = 1;
+    for (int i = 0; i < rank; i++) {
+        tensor->shape[i] = shape[i];
+        tensor->count *= shape[i];
+    }
+}
+
 /* --- metadata ------------------------------------------------------------- */
 
 static struct meta *find_meta(const struct adl_tensors *tensors, const char *key)

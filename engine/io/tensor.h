@@ -62,6 +62,11 @@ void *adl_tensors_take_data(struct adl_tensors *tensors, const char *name);
 int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* Gives tensor `index` another type, shape and data, a block of adl_malloc that the set owns from
+ * then on; the old data are freed. The shape is within the limits of adl_tensors_add(). */
+void adl_tensors_replace(struct adl_tensors *tensors, size_t index, enum adl_dtype dtype, int rank,
+                         const size_t *shape, void *data);
+
 /* Metadata: a text for each key, as `__metadata__` of safetensors. Setting replaces the old
  * text; adl_tensors_meta returns NULL when the key was not set. */
 int adl_tensors_set_meta(struct adl_tensors *tensors, const char *key, const char *value,

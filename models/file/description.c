@@ -171,6 +171,12 @@ char *adl_model_description(const struct adl_model *model, struct adl_error *err
         json_decref(json);
         json = NULL;
     }
+    bool failed = false;
+    json_t *packed = json && model->quantisation ? adl_quantised_packed(model, &failed) : NULL;
+    if (failed || (packed && json_object_set_new(json, "packed", packed) < 0)) {
+        json_decref(json);
+        json = NULL;
+    }
     char *text = adl_json_to_text(json, JSON_COMPACT | JSON_REAL_PRECISION(15), NULL, err);
     json_decref(json);
     return text;

@@ -7,18 +7,18 @@
  *   {"version": 1, "arch": {...}, "classes": [...],
  *    "input": {"size": [h, w], "resize": "bilinear", "mean": [r, g, b],
  *              "std": [r, g, b]},
- *    "precision": "int8", "activations": {...},
+ *    "precision": "int8", "activations": {...}, "packed": {...},
  *    "cam": {"threshold": 0.35, ...}, "certainty": {...}, "training": {...},
  *    "metrics": {...}, "calibration": {...}}
  *
- * "precision" and "activations" are described in quantised.h, or "precision" is "bf16": the weights
- * of convolutions and linear layers are BF16 tensors, to be run as such (rounded.h); "certainty" in
- * certainty.h. */
+ * "precision" and "activations" are described in quantised.h, "packed" in packed.h; or "precision"
+ * is "bf16": the weights of convolutions and linear layers are BF16 tensors, to be run as such
+ * (rounded.h); "certainty" in certainty.h. */
 
 #include "models/model.h"
 
-/* Returns the description as a JSON object, without the "activations" and the nodes of a network
- * from ONNX, which are of no use to people; the caller owns it. NULL when out of memory. */
+/* Returns the description as a JSON object, without the "activations", "packed" and the nodes of a
+ * network from ONNX, which are of no use to people; the caller owns it. NULL when out of memory. */
 json_t *adl_model_to_json(const struct adl_model *model) ADL_MUST_CHECK;
 
 /* Returns the description as compact text, which the caller frees with adl_free(). Fails with

@@ -17,6 +17,7 @@
 #include "models/file/description.h"
 #include "models/file/foreground.h"
 #include "models/file/match.h"
+#include "models/file/packed.h"
 #include "models/file/prefix.h"
 #include "models/file/quantised.h"
 #include "models/file/report.h"
@@ -38,7 +39,7 @@ static int unwrap_names(struct adl_tensors *tensors, struct adl_error *err)
 struct adl_tensors *adl_model_read_weights(const char *path, const char *key, struct adl_error *err)
 {
     struct adl_tensors *tensors = adl_weights_read(path, key, err);
-    if (tensors && unwrap_names(tensors, err) < 0) {
+    if (tensors && (unwrap_names(tensors, err) < 0 || adl_packed_expand(tensors, err) < 0)) {
         adl_error_context(err, "%s", path);
         adl_tensors_free(tensors);
         return NULL;

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "models/file/packed.h"
 
 #define SUFFIX "_scale"
 #define SUFFIX_LENGTH (sizeof SUFFIX - 1)
@@ -190,28 +191,81 @@ json_t *adl_quantised_ranges(const struct adl_model *model)
     return all;
 }
 
-/* Adds the weights of one parameter as I8 and its scales. */
+/* Returns the weights of a parameter as multiples of their scales, which the caller frees; NULL
+ * when out of memory. */
+static signed char *multiples(const struct adl_model *model, int id)
+{
+    const struct adl_param *param = adl_graph_param(model->graph, id);
+    const float *values = model->params[id], *scales = model->quantisation->scales[id];
+    size_t count = param->count / param->shape[0];
+    signed char *whole = adl_malloc(param->count, sizeof *whole);
+
+    for (size_t i = 0; whole && i < param->count; i++) {
+        double q = nearbyint((double)values[i] / (double)scales[i / count]);
+        whole[i] = (signed char)fmin(fmax(q, -127), 127);
+    }
+    return whole;
+}
+
+json_t *adl_quantised_packed(const struct adl_model *model, bool *failed)
+{
+    json_t *all = json_object();
+
+    *failed = all == NULL;
+    for (int id = 0; !*failed && id < model->quantisation->param_count; id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        if (!model->quantisation->scales[id])
+            continue;
+        signed char *whole = multiples(model, id);
+        int bits = whole ? adl_packed_bits(whole, param->count) : 0;
+        adl_free(whole);
+        if (bits == 8)
+            continue;
+        json_t *layout = json_pack("[i]", bits);
+        *failed = bits == 0;
+        for (int i = 0; i < param->rank; i++)
+            *failed |= json_array_append_new(layout, json_integer((json_int_t)param->shape[i])) < 0;
+        *failed |= json_object_set_new(all, param->name, layout) < 0;
+    }
+    if (!*failed && json_object_size(all) > 0)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
+/* Adds the weights of one parameter, as I8 or packed, and its scales. */
 static int add_weight(const struct adl_model *model, int id, struct adl_tensors *set,
                       struct adl_error *err)
 {
     const struct adl_param *param = adl_graph_param(model->graph, id);
-    const float *values = model->params[id], *scales = model->quantisation->scales[id];
-    size_t channels = param->shape[0], count = param->count / channels;
+    size_t channels = param->shape[0];
     char name[ADL_LIMIT_TENSOR_NAME_BYTES + SUFFIX_LENGTH + 1];
+    signed char *whole = multiples(model, id);
+    struct adl_tensor *tensor;
+    int result = -1;
 
-    snprintf(name, sizeof name, "%s" SUFFIX, param->name);
-    struct adl_tensor *weight =
-        adl_tensors_add_unset(set, param->name, ADL_I8, param->rank, param->shape, err);
-    struct adl_tensor *scale =
-        weight ? adl_tensors_add_unset(set, name, ADL_F32, 1, &channels, err) : NULL;
-    if (!scale)
-        return -1;
-    memcpy(scale->data, scales, channels * sizeof *scales);
-    for (size_t i = 0; i < param->count; i++) {
-        double q = nearbyint((double)values[i] / (double)scales[i / count]);
-        ((int8_t *)weight->data)[i] = (int8_t)fmin(fmax(q, -127), 127);
+    if (!whole) {
+        adl_fail_nomem(err, "the weights in 8 bits");
+        goto out;
     }
-    return 0;
+    int bits = adl_packed_bits(whole, param->count);
+    if (bits < 8) {
+        ADL_TRY(adl_packed_add(set, param->name, whole, param->count, bits, err));
+    } else {
+        tensor = adl_tensors_add_unset(set, param->name, ADL_I8, param->rank, param->shape, err);
+        if (!tensor)
+            goto out;
+        memcpy(tensor->data, whole, param->count);
+    }
+    snprintf(name, sizeof name, "%s" SUFFIX, param->name);
+    tensor = adl_tensors_add_unset(set, name, ADL_F32, 1, &channels, err);
+    if (!tensor)
+        goto out;
+    memcpy(tensor->data, model->quantisation->scales[id], channels * sizeof(float));
+    result = 0;
+out:
+    adl_free(whole);
+    return result;
 }
 
 struct adl_tensors *adl_quantised_tensors(const struct adl_model *model, struct adl_error *err)

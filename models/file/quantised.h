@@ -5,7 +5,8 @@
  * "activations", the range of each map by the name of its value: [scale, zero point], for the real
  * number scale * (byte - zero point). The weights of convolutions and linear layers are I8 tensors
  * of the usual names and layouts, -127..127; the scales of their output channels are beside them as
- * NAME_scale, F32 [K]. All other tensors are float32 as ever: batch norms are not folded.
+ * NAME_scale, F32 [K]. Where all of a tensor's weights need fewer than 8 bits, it is stored packed
+ * instead (packed.h). All other tensors are float32 as ever: batch norms are not folded.
  *
  * In memory the weights are float32, each a whole multiple of its scale, so everything that works
  * with weights works with these. */
@@ -31,6 +32,10 @@ int adl_quantised_read(struct adl_model *model, const struct adl_tensors *tensor
 
 /* Returns "activations", which the caller owns; NULL when out of memory. */
 json_t *adl_quantised_ranges(const struct adl_model *model) ADL_MUST_CHECK;
+
+/* Returns "packed", which the caller owns: what packed.h says of the weights that need fewer than 8
+ * bits, or NULL if there are none. *failed tells whether memory ran out. */
+json_t *adl_quantised_packed(const struct adl_model *model, bool *failed) ADL_MUST_CHECK;
 
 /* Returns the tensors of a model in 8 bits as the file has them; the caller frees them. */
 struct adl_tensors *adl_quantised_tensors(const struct adl_model *model,

@@ -12,4 +12,9 @@
 int adl_model_save(const struct adl_model *model, const char *path,
                    struct adl_error *err) ADL_MUST_CHECK;
 
+/* Sets *bytes to the length of the file that adl_model_save() would write. Under the same
+ * conditions, and fails as it does before it writes. */
+int adl_model_file_bytes(const struct adl_model *model, size_t *bytes,
+                         struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

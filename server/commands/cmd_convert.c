@@ -35,6 +35,7 @@ struct settings {
     const char *input_size, *mean, *std;
     int precision;
     const char *calibrate, *split;
+    size_t max_size;
     struct adl_map_settings map;
     struct adl_arch_settings arch;
 };
@@ -244,6 +245,8 @@ static int check_precision(const struct settings *s, const char *out, struct adl
                         "photographs like those that the model is for; labels are not needed");
     if (adl_int8_check(s->precision, s->calibrate, err) < 0)
         return -1;
+    if (s->max_size && (!int8 || adl_text_ends_with(out, ".onnx")))
+        return adl_fail(err, ADL_ERR_ARG, "--max-size is for --precision int8 and safetensors");
     if (s->split && !s->calibrate)
         return adl_fail(err, ADL_ERR_ARG, "--split is for --calibrate");
     if (s->precision == 1 + ADL_PRECISION_BF16 && adl_text_ends_with(out, ".onnx"))
@@ -257,8 +260,11 @@ static int check_precision(const struct settings *s, const char *out, struct adl
 static int change_precision(struct adl_model *model, const struct settings *s, const char *in,
                             FILE *table, struct adl_error *err)
 {
-    const struct adl_convert_int8 how = {
-        .model_path = in, .dir = s->calibrate, .split = s->split, .table = table};
+    const struct adl_convert_int8 how = {.model_path = in,
+                                         .dir = s->calibrate,
+                                         .split = s->split,
+                                         .most_bytes = s->max_size,
+                                         .table = table};
 
     if (s->precision == 1 + ADL_PRECISION_INT8)
         return adl_convert_int8(model, &how, err) < 0 ? -1 : 1;
@@ -329,12 +335,12 @@ static int run(const void *settings, const struct adl_options *options, struct a
     /* A shallow copy, to compare numbers; the model owns its pointers. */
     const struct adl_model before = *model;
     ADL_TRY(apply(model, s, options, err));
+    ADL_TRY(record_source(model, in, err)); /* before --max-size measures the file */
     fputs(misfits, table);
     int rounded = change_precision(model, s, in, table, err);
     ADL_TRY(rounded);
     const char *change = drop_stale_metrics(model, &before, rounded > 0);
     const char *unsure = drop_stale_certainty(model, &before);
-    ADL_TRY(record_source(model, in, err));
     if (adl_text_ends_with(out, ".onnx"))
         ADL_TRY(adl_onnx_write(model, out, err));
     else
@@ -383,6 +389,12 @@ static const struct adl_option table[] = {
     {"split", ADL_STRING(struct settings, split), .metavar = "NAME",
      .default_note = "val, or else test",
      .help = "split of --calibrate DIR, with labels, on which accuracy is measured"},
+    {"max-size", ADL_SIZE(struct settings, max_size), .min = 1024,
+     .max = 1024.0 * 1024 * 1024 * 1024, .metavar = "BYTES",
+     .default_note = "8 bits for each weight",
+     .help =
+         "with --precision int8: OUT takes at most this; weights of large layers keep fewer bits "
+         "for it, 3 at least"},
     ADL_MAP_OPTIONS(struct settings, map, "threshold at which the normalised map is cut"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},

@@ -146,11 +146,11 @@ static int open_all(struct convert *c, const struct adl_convert_int8 *how, struc
     return c->pool ? 0 : -1;
 }
 
-static int round_model(struct convert *c, struct adl_error *err)
+static int round_model(struct convert *c, size_t most, struct adl_error *err)
 {
     struct adl_progress progress;
     const struct adl_int8_watch watch = adl_int8_watch_on(&progress);
-    int result = adl_int8_round(c->model, &c->photos, &watch, err);
+    int result = adl_int8_round(c->model, &c->photos, most, &watch, err);
 
     adl_progress_finish(&progress);
     return result;
@@ -166,7 +166,7 @@ int adl_convert_int8(struct adl_model *model, const struct adl_convert_int8 *how
         return adl_fail(err, ADL_ERR_ARG, "the model is in int8 already");
     ADL_TRY(open_all(&c, how, err));
     ADL_TRY(ask(&c, ADL_INT8_BEFORE, err));
-    ADL_TRY(round_model(&c, err));
+    ADL_TRY(round_model(&c, how->most_bytes, err));
     ADL_TRY(ask(&c, ADL_INT8_AFTER, err));
     report(&c, how->table);
     adl_int8_accuracy_print(&c.accuracy, how->table);

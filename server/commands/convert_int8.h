@@ -9,6 +9,7 @@ struct adl_convert_int8 {
     const char *model_path; /* for messages */
     const char *dir;        /* photographs */
     const char *split;      /* with labels, to measure on; NULL: val or test, if there is one */
+    size_t most_bytes;      /* of the file that will be written; 0: no limit */
     FILE *table;            /* receives the report */
 };
 

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "eval/range_fit.h"
+#include "eval/weight_bits.h"
+#include "models/file/save.h"
 #include "server/tasks/predict.h"
 
 /* --- the photographs ------------------------------------------------------------------ */
@@ -104,29 +106,83 @@ static int observe(const struct adl_model *model, struct adl_int8_photos *photos
     return -1;
 }
 
-/* Rounds the model's weights, which are in the order of its parameters. */
-static int round_weights(struct adl_model *model, struct adl_range_fit *fit, struct adl_error *err)
-{
-    int count = adl_graph_param_count(model->graph);
-    struct adl_quantisation *q = adl_range_fit_finish(fit, err);
-    float **params = q ? adl_malloc((size_t)count, sizeof *params) : NULL;
+/* --- rounding ---------------------------------------------------------------------------- */
 
-    if (!params) {
-        adl_quantisation_free(q);
-        return q ? adl_fail_nomem(err, "the weights") : -1;
+/* What the description says of a packed tensor, besides its name, in bytes. */
+#define PACKED_ENTRY 64
+
+/* Takes bits from the weights of a model that has its ranges and scales, but not its rounded
+ * weights, until the file takes at most `most` bytes, and changes the scales to those of the bits.
+ */
+static int fit_into(struct adl_model *model, size_t most, unsigned char *bits,
+                    struct adl_error *err)
+{
+    size_t bytes, weights = 0, budget, least;
+
+    /* As it is now the file has a byte for each weight. */
+    if (adl_model_file_bytes(model, &bytes, err) < 0)
+        return -1;
+    for (int id = 0; id < model->quantisation->param_count; id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        if (!model->quantisation->scales[id])
+            continue;
+        weights += param->count;
+        bytes += PACKED_ENTRY + strlen(param->name);
     }
-    for (int id = 0; id < count; id++)
-        params[id] = adl_model_param(model, id);
-    adl_range_fit_round(fit, q, params);
-    adl_free(params);
-    model->quantisation = q;
-    model->precision = ADL_PRECISION_INT8;
-    model->bf16 = false;
-    adl_model_update_digest(model);
+    size_t rest = bytes - weights;
+    budget = most > rest ? most - rest : 0;
+    int wide = adl_weight_bits_choose(model->graph, model->params, budget, bits, &least, err);
+    if (wide)
+        return wide < 0 ? -1
+                        : adl_fail(err, ADL_ERR_LIMIT,
+                                   "the model does not fit into %zu bytes: with %d bits for each "
+                                   "weight of the layers that can do with few it takes about %zu",
+                                   most, ADL_WEIGHT_BITS_LEAST, rest + least);
+    for (int id = 0; id < model->quantisation->param_count; id++)
+        if (model->quantisation->scales[id])
+            (void)adl_weight_bits_scales(adl_graph_param(model->graph, id), model->params[id],
+                                         bits[id], model->quantisation->scales[id]);
     return 0;
 }
 
-int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos,
+/* Rounds the model's weights, which are in the order of its parameters. On failure the model is as
+ * it was. */
+static int round_weights(struct adl_model *model, struct adl_range_fit *fit, size_t most,
+                         struct adl_error *err)
+{
+    int count = adl_graph_param_count(model->graph);
+    float **params = adl_malloc((size_t)count, sizeof *params);
+    unsigned char *bits = adl_malloc((size_t)count, sizeof *bits);
+    int result = -1;
+
+    if (!params || !bits) {
+        adl_fail_nomem(err, "the weights");
+        goto out;
+    }
+    model->quantisation = adl_range_fit_finish(fit, err);
+    if (!model->quantisation)
+        goto out;
+    memset(bits, 8, (size_t)count);
+    if (most > 0)
+        ADL_TRY(fit_into(model, most, bits, err));
+    for (int id = 0; id < count; id++)
+        params[id] = adl_model_param(model, id);
+    adl_range_fit_round(fit, model->quantisation, bits, params);
+    model->precision = ADL_PRECISION_INT8;
+    model->bf16 = false;
+    adl_model_update_digest(model);
+    result = 0;
+out:
+    if (result < 0) {
+        adl_quantisation_free(model->quantisation);
+        model->quantisation = NULL;
+    }
+    adl_free(bits);
+    adl_free(params);
+    return result;
+}
+
+int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size_t most,
                    const struct adl_int8_watch *watch, struct adl_error *err)
 {
     struct adl_range_fit *fit = NULL;
@@ -141,7 +197,7 @@ int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos,
     ADL_TRY(observe(model, photos, fit, true, watch, err));
     ADL_TRY(adl_range_fit_begin_second(fit, err));
     ADL_TRY(observe(model, photos, fit, false, watch, err));
-    ADL_TRY(round_weights(model, fit, err));
+    ADL_TRY(round_weights(model, fit, most, err));
     result = 0;
 out:
     adl_range_fit_free(fit);
@@ -179,7 +235,7 @@ int adl_int8_choose(struct adl_model *model, int choice, const char *path, const
     if (dir && choice == 1 + ADL_PRECISION_INT8 && !model->quantisation) {
         result = adl_int8_photos_open(&photos, dir, err);
         if (result == 0)
-            result = adl_int8_round(model, &photos, watch, err);
+            result = adl_int8_round(model, &photos, 0, watch, err);
         adl_int8_photos_release(&photos);
         if (result < 0)
             return adl_error_context(err, "--calibrate");

@@ -69,7 +69,7 @@ static void check(const char *name, int least)
     struct adl_quantisation *q = adl_range_fit_finish(fit, &err);
     TEST_OK(q ? 0 : -1, &err);
     float *want = features(graph, params, NULL, ADL_PRECISION_F32, &count, &steps);
-    adl_range_fit_round(fit, q, params);
+    adl_range_fit_round(fit, q, NULL, params);
     adl_range_fit_free(fit);
     float *got = features(graph, params, q, ADL_PRECISION_INT8, &count, &steps);
     double error = 0, size = 0;

@@ -77,7 +77,7 @@ static void open_scene(struct scene *s)
     }
     s->quantisation = adl_range_fit_finish(fit, &err);
     TEST_OK(s->quantisation ? 0 : -1, &err);
-    adl_range_fit_round(fit, s->quantisation, s->params);
+    adl_range_fit_round(fit, s->quantisation, NULL, s->params);
     adl_range_fit_free(fit);
 }
 

@@ -290,11 +290,51 @@ static void what_cannot_be_is_said(void)
     CU_ASSERT_EQUAL(size_of(out), -1);
 }
 
+static void a_file_has_a_size_that_was_asked_for(void)
+{
+    struct adl_error err = {0};
+    char images[300], small[300], again[300], image[300], size[30], least[30], plain[300];
+    convert_small("int8-size");
+    snprintf(images, sizeof images, "%s", scratch_path("images"));
+    snprintf(small, sizeof small, "%s", scratch_path("small.safetensors"));
+    snprintf(again, sizeof again, "%s", scratch_path("again.safetensors"));
+    snprintf(plain, sizeof plain, "%s", scratch_path("plain.safetensors"));
+    snprintf(image, sizeof image, "%s", scratch_path("images/0.png"));
+    snprintf(size, sizeof size, "%ld", size_of(int8_path) * 85 / 100);
+
+    EXPECT(0, "MaxBoxAccV2", "convert", test_small_model(), small, "--precision", "int8",
+           "--calibrate", scratch_root(), "--max-size", size);
+    CU_ASSERT(size_of(small) > 0 && size_of(small) <= size_of(int8_path) * 85 / 100);
+    EXPECT(0, "\"predictions\"", "localize", "--json", "--model", small, image);
+    EXPECT(0, "\"int8\"", "bench", "--json", "--runs", "3", "--model", small);
+    /* Packed weights come back: written anew they take as much space, and as float32 they are the
+     * same numbers. */
+    EXPECT(0, "again.safetensors", "convert", small, again);
+    CU_ASSERT(labs(size_of(again) - size_of(small)) < 400);
+    EXPECT(0, "plain.safetensors", "convert", small, plain, "--precision", "fp32");
+    struct adl_model *packed = adl_model_load(small, NULL, &err);
+    struct adl_model *floats = adl_model_load(plain, NULL, &err);
+    CU_ASSERT_FATAL(packed && floats);
+    CU_ASSERT(packed->quantisation && !floats->quantisation);
+    for (int id = 0; id < adl_graph_param_count(packed->graph); id++)
+        CU_ASSERT_EQUAL(memcmp(packed->params[id], floats->params[id],
+                               adl_graph_param(packed->graph, id)->count * sizeof(float)),
+                        0);
+    adl_model_free(packed);
+    adl_model_free(floats);
+
+    snprintf(least, sizeof least, "%ld", size_of(int8_path) / 8);
+    EXPECT(1, "does not fit into", "convert", test_small_model(), again, "--precision", "int8",
+           "--calibrate", images, "--max-size", least);
+    EXPECT(2, "--max-size is for", "convert", test_small_model(), again, "--max-size", size);
+}
+
 TEST_SUITE(cmd_convert_int8,
            {"the file is small, and everything reads it",
             the_file_is_small_and_everything_reads_it},
            {"forward has the same bits", forward_has_the_same_bits},
            {"accuracy is that of eval", accuracy_is_that_of_eval},
+           {"a file has a size that was asked for", a_file_has_a_size_that_was_asked_for},
            {"measured images are left out", measured_images_are_left_out},
            {"other classes are not measured", other_classes_are_not_measured},
            {"what cannot be is said", what_cannot_be_is_said});
