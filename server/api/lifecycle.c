@@ -16,7 +16,8 @@
  * while no loader runs.
  *
  * Order of the shutdown, which libmicrohttpd prescribes in part. (0) For delay_s seconds, only
- * /readyz says no. (1) `draining` is set: new
+ * /readyz says no. (1) Nothing is accepted any more, and
+ * `draining` is set: new
  * requests get 503 and `Connection: close` (see below for an inherited socket). (2) The
  * requests in flight may finish, for at most drain_s seconds; a second signal ends the
  * process. (3) The batcher finishes the remaining jobs with an error and becomes idle. Now no
@@ -24,9 +25,10 @@
  * the daemon while one is would be an error in the use of the library. (4) The replies
  * are written, for at most a second. (5) The daemon stops.
  *
- * The listening socket. One that the server opened itself is closed only after (3), and the
- * connections that wait in its queue are accepted first: they are refused by a reply instead
- * of by the kernel, so that clients can distinguish a shutdown from a crash. A socket that the
+ * The listening socket. One that the server opened itself is closed in (1), and the connections
+ * that wait in its queue are accepted first (accept.c): what was ever connected is answered, and
+ * what was not is refused, so that clients and balancers may ask another server without a
+ * doubt. A socket that the
  * service manager passed (`inherited`) outlives the process. Nothing is accepted from it after
  * (1), nor at the start before the models are loaded: the connections wait in its queue for a
  * process that can answer, and requests on connections that were accepted are answered after
@@ -402,7 +404,7 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64
  * before they are stopped. */
 static void write_last(struct adl_http *http)
 {
-    for (int i = 0; i < SETTLE_MS / DRAIN_POLL_MS && adl_http_unsettled(http, 0) > 0; i++)
+    for (int i = 0; i < SETTLE_MS / DRAIN_POLL_MS && adl_http_unsettled(http, RECENT_MS) > 0; i++)
         poll(NULL, 0, DRAIN_POLL_MS);
 }
 
@@ -427,12 +429,11 @@ static void drain(struct lifecycle *life, int drain_s)
 
     server->draining = true;
     adl_http_hurry(server->http);
+    adl_http_stop_accepting(server->http, !server->inherited);
     adl_registry_stop_loading(server->registry);
     answer_callers(&life->current_callers, "the server is shutting down");
     answer_callers(&life->next_callers, "the server is shutting down");
     adl_reload_requests_close(server->reload_requests);
-    if (server->inherited)
-        adl_http_stop_accepting(server->http, false);
     size_t requests = adl_http_in_flight(server->http);
     adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
@@ -445,7 +446,6 @@ static void drain(struct lifecycle *life, int drain_s)
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
     finish_files(server);
-    adl_http_stop_accepting(server->http, true);
     write_last(server->http);
     /* Until here the second listener says how far the end is. */
     if (server->admin) {

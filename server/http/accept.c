@@ -15,12 +15,20 @@
  * poll() reports a waiting one. If another process accepted it in between, accept4() waits for
  * the next one; adl_acceptor_stop() therefore interrupts it by a signal, again and again until
  * the thread has noticed, because the first signal may arrive just before the call of
- * accept4(). The signal is SIGURG, which is ignored by default and not used otherwise. */
+ * accept4(). The signal is SIGURG, which is ignored by default and not used otherwise.
+ *
+ * Closing a socket that no other process has resets the connections in its queue, and those whose
+ * handshake has begun, which come into the queue a moment later. So no handshake may begin any more
+ * while the queue is emptied for the last time: a filter on the socket drops segments with SYN. A
+ * client whose SYN was dropped sends it again after a second, and is refused as by any port where
+ * nobody listens. */
 
 #include "server/http/accept.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -30,10 +38,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/size.h"
 
 #define FULL_PAUSE_MS 10      /* how often to check whether a connection was closed */
 #define SHORTAGE_PAUSE_MS 100 /* after accept4() failed for lack of memory or descriptors */
+#define HANDSHAKE_MS 200      /* how long one that has begun may take in the end */
+#define LOOPBACK_MS 10        /* the same between processes of one machine */
+#define REST_MS 1000          /* how long connections are accepted in the end, at most */
 #define BURST 64              /* connections accepted before checking whether to stop */
 
 struct adl_acceptor {
@@ -84,6 +97,57 @@ static int accept_some(struct adl_acceptor *acceptor)
     return pause_ms < 0 ? 0 : pause_ms;
 }
 
+/* Makes the kernel ignore new connections: of the segments for a listening socket it drops those
+ * with SYN, the second lowest bit of byte 13 of their header. Other sockets than TCP's, to which
+ * this does not apply, have no handshakes. */
+static void refuse_handshakes(int fd)
+{
+    static const unsigned char syn = 0x02;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, syn, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = ADL_COUNT(code), .filter = code};
+    int domain = 0;
+    socklen_t length = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX &&
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0) {
+        /* Without it, connections of the last moment are reset, as they would be anyway. */
+    }
+}
+
+/* Returns how long a handshake that has begun may take. */
+static int handshake_ms(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    const struct sockaddr_in *v4 = (const void *)&address;
+    const struct sockaddr_in6 *v6 = (const void *)&address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        return HANDSHAKE_MS;
+    bool near = address.ss_family == AF_UNIX ||
+                (address.ss_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 == 127) ||
+                (address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
+    return near ? LOOPBACK_MS : HANDSHAKE_MS;
+}
+
+/* Accepts what the queue has, until no handshake that had begun can end any more. */
+static void accept_rest(struct adl_acceptor *acceptor)
+{
+    struct pollfd queue = {.fd = acceptor->config.fd, .events = POLLIN};
+    uint64_t until = adl_clock_ns() + (uint64_t)REST_MS * 1000000;
+    const int pause_ms = handshake_ms(acceptor->config.fd);
+
+    refuse_handshakes(acceptor->config.fd);
+    while (adl_clock_ns() < until && poll(&queue, 1, pause_ms) > 0)
+        while (accept_one(acceptor) == 0)
+            ;
+}
+
 static void *run(void *argument)
 {
     struct adl_acceptor *acceptor = argument;
@@ -101,8 +165,8 @@ static void *run(void *argument)
         if (waiting)
             pause_ms = accept_some(acceptor);
     }
-    while (atomic_load(&acceptor->rest) && !acceptor->blocking && accept_one(acceptor) == 0)
-        ;
+    if (atomic_load(&acceptor->rest) && !acceptor->blocking)
+        accept_rest(acceptor);
     close(acceptor->config.fd);
     atomic_store(&acceptor->ended, true);
     return NULL;

@@ -7,7 +7,7 @@
  * processor time, far less than an answer, so whatever the machine, refusals take a small part. A
  * request that is held takes a connection and no thread.
  *
- * Lock. `lock` protects the list and `ended`. The list is in the order of arrival; as the time
+ * Lock. `lock` protects the list and `hurried`. The list is in the order of arrival; as the time
  * depends on the length of the list, a request may wait for the one before it. The lock is not held
  * during `release`. */
 
@@ -32,8 +32,9 @@ struct adl_delay {
     pthread_cond_t wake;
     struct adl_http_request *first, **last;
     size_t count;
-    double rate; /* a second */
-    bool ended;
+    double rate;  /* a second */
+    bool hurried; /* nothing is held any more */
+    bool joined;  /* the thread has ended; of the caller of adl_delay_hurry() */
 };
 
 /* Waits until a time of adl_clock_ns(), or until woken. Called under the lock. */
@@ -49,13 +50,13 @@ static void *delay_run(void *argument)
     struct adl_delay *delay = argument;
 
     pthread_mutex_lock(&delay->lock);
-    while (delay->first || !delay->ended) {
+    while (delay->first || !delay->hurried) {
         struct adl_http_request *request = delay->first;
         if (!request) {
             pthread_cond_wait(&delay->wake, &delay->lock);
             continue;
         }
-        if (!delay->ended && adl_clock_ns() < request->release_ns) {
+        if (!delay->hurried && adl_clock_ns() < request->release_ns) {
             delay_wait(delay, request->release_ns);
             continue;
         }
@@ -98,21 +99,22 @@ struct adl_delay *adl_delay_create(void (*release)(struct adl_http_request *requ
     return NULL;
 }
 
-void adl_delay_end(struct adl_delay *delay)
+void adl_delay_hurry(struct adl_delay *delay)
 {
-    if (!delay)
-        return;
     pthread_mutex_lock(&delay->lock);
-    delay->ended = true;
+    delay->hurried = true;
     pthread_cond_signal(&delay->wake);
     pthread_mutex_unlock(&delay->lock);
+    if (!delay->joined)
+        pthread_join(delay->thread, NULL);
+    delay->joined = true;
 }
 
 void adl_delay_free(struct adl_delay *delay)
 {
     if (!delay)
         return;
-    pthread_join(delay->thread, NULL);
+    adl_delay_hurry(delay);
     pthread_cond_destroy(&delay->wake);
     pthread_mutex_destroy(&delay->lock);
     adl_free(delay);
@@ -125,9 +127,13 @@ void adl_delay_set_rate(struct adl_delay *delay, double answers_per_s)
     pthread_mutex_unlock(&delay->lock);
 }
 
-void adl_delay_add(struct adl_delay *delay, struct adl_http_request *request)
+bool adl_delay_add(struct adl_delay *delay, struct adl_http_request *request)
 {
     pthread_mutex_lock(&delay->lock);
+    if (delay->hurried) {
+        pthread_mutex_unlock(&delay->lock);
+        return false;
+    }
     double held_ms = (double)delay->count * 1000 / delay->rate;
     uint64_t ms = (uint64_t)ADL_MIN(ADL_MAX(held_ms, SHORTEST_MS), LONGEST_MS);
     request->release_ns = adl_clock_ns() + ms * 1000000;
@@ -139,4 +145,5 @@ void adl_delay_add(struct adl_delay *delay, struct adl_http_request *request)
     if (delay->first == request)
         pthread_cond_signal(&delay->wake);
     pthread_mutex_unlock(&delay->lock);
+    return true;
 }

@@ -249,7 +249,8 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
         else if (http_skips_body(request) && !request->held) {
             request->held = true;
             adl_http_suspend(request);
-            adl_delay_add(http->delay, request);
+            if (!adl_delay_add(http->delay, request))
+                adl_http_resume(request);
         }
         if (request->suspended)
             return MHD_YES; /* another thread may own the request already */
@@ -449,7 +450,6 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     }
     return http;
 out:
-    adl_delay_end(http->delay);
     adl_delay_free(http->delay);
     adl_linger_free(http->linger);
     pthread_mutex_destroy(&http->lock);
@@ -597,15 +597,15 @@ size_t adl_http_unsettled(struct adl_http *http, unsigned recent_ms)
 
 void adl_http_hurry(struct adl_http *http)
 {
-    adl_delay_end(http->delay);
+    adl_delay_hurry(http->delay);
 }
 
 void adl_http_stop(struct adl_http *http)
 {
     adl_http_stop_accepting(http, false);
     adl_http_hurry(http);
-    adl_delay_free(http->delay);
     MHD_stop_daemon(http->daemon);
+    adl_delay_free(http->delay);
     adl_linger_free(http->linger);
     pthread_mutex_destroy(&http->lock);
     adl_free(http);

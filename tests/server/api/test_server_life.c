@@ -2,7 +2,10 @@
 
 #include "support/test.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,6 +99,53 @@ static void refuses_when_the_queue_is_full(void)
 struct load {
     _Atomic int failed, done;
 };
+
+/* A client that asks again at once, on a new connection, until it is refused. What it sent on a
+ * connection that was not refused has to be answered. */
+static void *insist(void *argument)
+{
+    struct load *load = argument;
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)service.server.port),
+                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
+
+    for (;;) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+            load->failed += errno != ECONNREFUSED;
+            close(fd);
+            return NULL;
+        }
+        struct test_reply reply;
+        test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", service.jpeg_length);
+        test_send(fd, service.jpeg, service.jpeg_length);
+        test_receive(fd, false, &reply);
+        load->failed += reply.status != 200 && reply.status != 503;
+        load->done++;
+        test_reply_release(&reply);
+        close(fd);
+    }
+}
+
+/* Most requests are refused, and refusals are held back: also when the end comes. */
+static void loses_nothing_when_it_ends_under_load(void)
+{
+    struct load load = {0};
+    pthread_t threads[24];
+
+    if (!open_server((const char *const[]){"--queue", "2", NULL}))
+        return;
+    for (size_t i = 0; i < ADL_COUNT(threads); i++)
+        pthread_create(&threads[i], NULL, insist, &load);
+    for (int i = 0; i < 1000 && load.done < 100; i++)
+        poll(NULL, 0, 10);
+    test_server_signal(&service.server, SIGTERM);
+    for (size_t i = 0; i < ADL_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    CU_ASSERT(load.done >= 100);
+    CU_ASSERT_EQUAL(load.failed, 0);
+    close_ending_server();
+}
 
 /* A client that sends its requests over one connection. */
 static void *load_main(void *argument)
@@ -445,6 +496,7 @@ TEST_SUITE(server_life, {"tells balancers before it leaves", tells_balancers_bef
            {"reloads under load without a failed request",
             reloads_under_load_without_a_failed_request},
            {"keeps the old model when a reload fails", keeps_the_old_model_when_a_reload_fails},
+           {"loses nothing when it ends under load", loses_nothing_when_it_ends_under_load},
            {"finishes what it accepted", finishes_what_it_accepted},
            {"drains at rest after a reload", drains_at_rest_after_a_reload},
            {"serves while nobody reads the log", serves_while_nobody_reads_the_log},
