@@ -26,6 +26,7 @@
 #include "server/api/answer_cost.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
+#include "server/api/tracing.h"
 #include "server/http/multipart.h"
 
 /* The work for one request. Its jobs belong to the batcher until `pending` is 0. */
@@ -442,6 +443,8 @@ static void note_times(struct localize *l)
         times->ms[ADL_STAGE_INFERENCE] += job->timing.inference;
         times->ms[ADL_STAGE_POSTPROCESS] += job->timing.postprocess;
         times->batch = ADL_MAX(times->batch, job->batch);
+        for (int stage = 0; stage < ADL_STAGE_COUNT; stage++)
+            adl_tracing_join(&times->spans[stage], &job->stages[stage]);
     }
 }
 
@@ -467,7 +470,9 @@ static void on_finished(struct adl_job *job)
         answer_one(l);
         keep(l, job, http->reply.length);
     }
-    l->exchange->times.ms[ADL_STAGE_ENCODE] = adl_clock_ms(begin, adl_clock_ns());
+    const struct adl_stage_span encode = {begin, adl_clock_ns()};
+    l->exchange->times.spans[ADL_STAGE_ENCODE] = encode;
+    l->exchange->times.ms[ADL_STAGE_ENCODE] = adl_clock_ms(encode.begin_ns, encode.end_ns);
     adl_histogram_add(&l->exchange->server->metrics.stage_seconds[ADL_STAGE_ENCODE],
                       &adl_buckets_seconds, l->exchange->times.ms[ADL_STAGE_ENCODE] / 1e3);
     adl_http_resume(http);

@@ -62,6 +62,7 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
     struct adl_server *server = exchange->server;
     struct adl_metrics_model_state models[ADL_LIMIT_MODELS];
     const char *routes[ADL_METRICS_ROUTES];
+    const struct adl_tracer_counts spans = adl_tracer_counts(server->tracer);
     struct adl_metrics_state state = {
         .routes = routes,
         .models = models,
@@ -73,6 +74,8 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .connections = atomic_load(&server->connections),
         .log_dropped = adl_log_dropped(),
         .access_dropped = adl_access_log_dropped(),
+        .spans_sent = server->tracer ? &spans.sent : NULL,
+        .spans_dropped = server->tracer ? &spans.dropped : NULL,
         .certificate_expires = server->tls ? adl_tls_expires(server->tls) : 0,
         .version = ADL_VERSION,
         .cpu = adl_cpu_name(),

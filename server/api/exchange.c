@@ -22,6 +22,7 @@
 #include "server/api/access_log.h"
 #include "server/api/later.h"
 #include "server/api/server.h"
+#include "server/api/tracing.h"
 #include "server/serving/log.h"
 
 /* --- before a handler ------------------------------------------------------------ */
@@ -57,19 +58,6 @@ static void choose_request_id(struct adl_exchange *exchange)
         memset(bits, 0, sizeof bits);
     for (size_t i = 0; i < sizeof bits; i++)
         snprintf(exchange->request_id + 2 * i, 3, "%02x", bits[i]);
-}
-
-/* Reads the trace id from a header traceparent: 00-<32 hex>-<16 hex>-<2 hex> (W3C Trace
- * Context). */
-static void read_trace(struct adl_exchange *exchange)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char *given = adl_http_header(exchange->http, "traceparent");
-
-    if (given && strlen(given) == 55 && consists_of(given, 2, hex) && given[2] == '-' &&
-        consists_of(given + 3, 32, hex) && given[35] == '-' && consists_of(given + 36, 16, hex) &&
-        given[52] == '-' && consists_of(given + 53, 2, hex))
-        snprintf(exchange->trace_id, sizeof exchange->trace_id, "%.32s", given + 3);
 }
 
 /* Lets pages of the origin set by --cors-origin read the answers (CORS). */
@@ -236,6 +224,7 @@ static void dispatch(struct adl_exchange *exchange)
     exchange->route = adl_route_find(http->path, &rest);
     if (exchange->route && !exists(exchange, exchange->route))
         exchange->route = NULL;
+    adl_tracing_begin(exchange);
     if (exchange->method == ADL_METHOD_OPTIONS && (exchange->route || !strcmp(http->path, "*"))) {
         if (exchange->route)
             adl_route_methods(exchange->route, methods);
@@ -300,13 +289,12 @@ static void on_begin(struct adl_http_request *http)
     exchange->method = method_of(http->method);
     atomic_fetch_add_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
     choose_request_id(exchange);
-    read_trace(exchange);
     adl_http_add_header(http, "X-Request-Id", "%s", exchange->request_id);
     adl_http_add_header(http, "X-Content-Type-Options", "nosniff");
     allow_origin(exchange);
-    dispatch(exchange);
     if (server->draining && http->framing == ADL_HTTP_FRAMING_CLEAR)
         adl_http_add_header(http, "Connection", "close");
+    dispatch(exchange); /* another thread may own the request after that */
 }
 
 static void on_complete(struct adl_http_request *http)
@@ -376,6 +364,7 @@ static void on_done(struct adl_http_request *http, bool sent)
                                   memory_order_relaxed);
     atomic_fetch_sub_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
     adl_access_log(exchange, sent, ms);
+    adl_tracing_end(exchange, sent);
     if (exchange->release)
         exchange->release(exchange->work);
     adl_free(exchange);

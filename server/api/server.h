@@ -15,6 +15,7 @@
 #include "server/serving/errands.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
+#include "server/serving/tracer.h"
 
 struct adl_runs;
 struct adl_server;
@@ -59,6 +60,7 @@ struct adl_server {
     struct adl_http *admin; /* NULL without --admin-listen */
     bool has_admin;
     struct adl_tls *tls;        /* NULL: plain HTTP */
+    struct adl_tracer *tracer;  /* NULL: no collector is told of requests */
     _Atomic size_t connections; /* open ones, of both */
     struct adl_reload_requests *reload_requests;
     _Atomic bool draining;
@@ -73,6 +75,7 @@ struct adl_route;
 struct adl_stage_times {
     bool known; /* it had images, which went through the stages */
     double ms[ADL_STAGE_COUNT];
+    struct adl_stage_span spans[ADL_STAGE_COUNT]; /* from the first image to the last */
     int batch;    /* images in the largest batch that one of them was computed in; 0: in none */
     size_t ahead; /* images queued or in progress when they came */
 };
@@ -87,12 +90,12 @@ struct adl_exchange {
     enum adl_method_index method;
     char request_id[ADL_LIMIT_REQUEST_ID_BYTES + 1];
     char token[ADL_TOKEN_NAME_BYTES + 1]; /* its name, for the log; "": none */
-    char trace_id[33];                    /* from the header traceparent; "": none */
-    enum adl_problem problem;             /* the answer; ADL_PROBLEM_NONE if it is not an error */
-    struct adl_stage_times times;         /* for the log */
-    const char *model;                    /* for the log; NULL: none */
-    size_t images;                        /* for the log */
-    void *work;                           /* data of the handler, freed by `release` */
+    struct adl_trace trace;
+    enum adl_problem problem;     /* the answer; ADL_PROBLEM_NONE if it is not an error */
+    struct adl_stage_times times; /* for the log */
+    const char *model;            /* for the log; NULL: none */
+    size_t images;                /* for the log */
+    void *work;                   /* data of the handler, freed by `release` */
     void (*release)(void *work);
     struct adl_errand errand;         /* for later.c only, as the next one */
     struct adl_exchange *next_reload; /* for reload_requests.c only */

@@ -65,6 +65,8 @@ struct settings {
     int log_level;
     int log_format;
     const char *access_log;
+    const char *trace_endpoint;
+    double trace_share;
     int access_format;
     bool check_config;
     bool print_config;
@@ -452,6 +454,21 @@ static void print_stranger(void *context, const char *sentence)
     fprintf(stderr, "adl-server: serve: warning: %s\n", sentence);
 }
 
+/* Starts what tells a collector of requests, if there is one. */
+static int open_tracer(struct adl_server *server, const struct settings *s, struct adl_error *err)
+{
+    struct adl_tracer_config config = {.share = s->trace_share};
+
+    if (!s->trace_endpoint)
+        return 0;
+    if (adl_http_endpoint_parse(s->trace_endpoint, "/v1/traces", &config.to, err) < 0)
+        return adl_error_context(err, "--trace-endpoint");
+    if (s->check_config)
+        return 0;
+    server->tracer = adl_tracer_start(&config, err);
+    return server->tracer ? 0 : -1;
+}
+
 static void log_stranger(void *context, const char *sentence)
 {
     (void)context;
@@ -515,7 +532,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (token_file(s) && adl_auth_file_is_open(token_file(s)))
         adl_log(ADL_LOG_WARN, "config", ADL_AUTH_OPEN_FILE,
                 json_pack("{s:o}", "file", adl_json_from_text(token_file(s))));
-    if (open_tls(server, s, err) < 0)
+    if (open_tls(server, s, err) < 0 || open_tracer(server, s, err) < 0)
         goto out;
     server->registry =
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
@@ -528,9 +545,12 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
+    adl_tracer_stop(server->tracer);
+    server->tracer = NULL;
     if (server->stuck || server->files_hang)
         return result; /* a thread still uses all of it */
 out:
+    adl_tracer_stop(server->tracer);
     adl_registry_free(server->registry);
     adl_auth_free(server->auth);
     adl_reload_requests_free(server->reload_requests);
@@ -632,6 +652,13 @@ static const struct adl_option table[] = {
     {"log-format", ADL_CHOICE(struct settings, log_format), .choices = adl_log_format_names,
      .value = "auto", .metavar = "FORMAT",
      .help = "log text, or one JSON object per line; auto is text on a terminal"},
+    {"trace-endpoint", ADL_STRING(struct settings, trace_endpoint), .metavar = "URL",
+     .help = "collector that is told of requests and the stages of their images, by OTLP over HTTP "
+             "as JSON; a URL without a path means /v1/traces"},
+    {"trace-share", ADL_DOUBLE(struct settings, trace_share), .value = "1", .min = 0, .max = 1,
+     .metavar = "P",
+     .help = "share of the requests without a header traceparent that it is told of; the header "
+             "decides for the others"},
     {"access-log", ADL_STRING(struct settings, access_log), .metavar = "FILE",
      .help = "log requests to FILE instead, one line each; SIGUSR1 opens it again"},
     {"access-log-format", ADL_CHOICE(struct settings, access_format),

@@ -109,7 +109,8 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
     adl_registry_compute_lock(b->config.registry);
     begin = adl_clock_ns();
     for (size_t i = 0; i < taken; i++) {
-        batch[i]->timing.queue = batcher_stage_done(b, ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
+        batch[i]->timing.queue =
+            batcher_stage_done(b, batch[i], ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
         if (batch[i]->err.kind || adl_batcher_wanted(b, batch[i], aborted, &batch[i]->err) < 0)
             continue;
         batch[i]->slot = (int)n;
@@ -120,7 +121,8 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
         batcher_run_views(b, running, n);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++) {
-            running[i]->timing.inference = batcher_stage_done(b, ADL_STAGE_INFERENCE, begin, end);
+            running[i]->timing.inference =
+                batcher_stage_done(b, running[i], ADL_STAGE_INFERENCE, begin, end);
             running[i]->batch = (int)n;
         }
         adl_histogram_add(&b->config.metrics->models[served->index].batch_size, &adl_buckets_batch,

@@ -85,10 +85,11 @@ static inline void batcher_count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static inline double batcher_stage_done(struct adl_batcher *b, enum adl_stage stage,
-                                        uint64_t from_ns, uint64_t to_ns)
+static inline double batcher_stage_done(struct adl_batcher *b, struct adl_job *job,
+                                        enum adl_stage stage, uint64_t from_ns, uint64_t to_ns)
 {
     double ms = adl_clock_ms(from_ns, to_ns);
+    job->stages[stage] = (struct adl_stage_span){from_ns, to_ns};
     adl_histogram_add(&b->config.metrics->stage_seconds[stage], &adl_buckets_seconds, ms / 1e3);
     return ms;
 }

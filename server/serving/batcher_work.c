@@ -70,7 +70,7 @@ static void batcher_decode(struct adl_batcher *b, struct adl_job *job)
     /* On failure the error is in job->err. */
     (void)!adl_predict_decode(job->bytes, job->length, &job->decode, &sizes, &job->input,
                               &job->err);
-    job->timing.decode = batcher_stage_done(b, ADL_STAGE_DECODE, begin, adl_clock_ns());
+    job->timing.decode = batcher_stage_done(b, job, ADL_STAGE_DECODE, begin, adl_clock_ns());
 }
 
 static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
@@ -83,7 +83,8 @@ static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
     if (job->err.kind || adl_predict_locate(&job->predictions, &job->query, info->width,
                                             info->height, job->pause, &job->err) < 0)
         return;
-    job->timing.postprocess = batcher_stage_done(b, ADL_STAGE_POSTPROCESS, begin, adl_clock_ns());
+    job->timing.postprocess =
+        batcher_stage_done(b, job, ADL_STAGE_POSTPROCESS, begin, adl_clock_ns());
     if (job->predictions.count == 0)
         return;
     first = &job->predictions.items[0];

@@ -11,6 +11,7 @@
 #include "server/serving/fair.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
+#include "server/serving/trace.h"
 #include "server/tasks/predict.h"
 #include "server/tasks/reply_json.h"
 
@@ -48,6 +49,7 @@ struct adl_job {
     struct adl_predict_input input; /* info, and the image if decode.keep_image */
     struct adl_predictions predictions;
     struct adl_reply_timing timing; /* milliseconds; the submitter sets `total` */
+    struct adl_stage_span stages[ADL_STAGE_COUNT];
 
     /* The hook for long work in finished(). It fails if the answer is not needed any more. */
     const struct adl_pause *pause;

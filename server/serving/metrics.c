@@ -170,6 +170,14 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_state *s
            "Lines that were dropped because standard error or the access log was not written.");
     labelled(out, "adl_log_lines_dropped_total", "log", "error", (double)state->log_dropped);
     labelled(out, "adl_log_lines_dropped_total", "log", "access", (double)state->access_dropped);
+    if (state->spans_sent) {
+        family(
+            out, "adl_traced_requests_total", "counter",
+            "Requests whose spans the collector of --trace-endpoint took, or that were dropped.");
+        labelled(out, "adl_traced_requests_total", "outcome", "sent", (double)*state->spans_sent);
+        labelled(out, "adl_traced_requests_total", "outcome", "dropped",
+                 (double)*state->spans_dropped);
+    }
     if (state->certificate_expires > 0)
         simple(out, "adl_tls_certificate_expires_timestamp_seconds", "gauge",
                "When the certificate of --tls-cert expires, in Unix time.",

@@ -110,8 +110,9 @@ struct adl_metrics_state {
     size_t queue_capacity, queue_limit;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
-    uint64_t log_dropped, access_dropped; /* lines */
-    int64_t certificate_expires;          /* Unix time; 0: no TLS */
+    uint64_t log_dropped, access_dropped;       /* lines */
+    const uint64_t *spans_sent, *spans_dropped; /* requests; NULL: there is no collector */
+    int64_t certificate_expires;                /* Unix time; 0: no TLS */
     const char *version, *cpu, *blas;
 };
 
