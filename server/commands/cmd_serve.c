@@ -22,13 +22,12 @@
 #include "server/api/server.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
-#include "server/commands/streams.h"
+#include "server/commands/serve_sockets.h"
 #include "server/http/tls.h"
 #include "server/options/map_options.h"
 #include "server/options/option_strangers.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
-#include "server/serving/notify.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/int8_model.h"
 #include "server/training/runs_tree.h"
@@ -73,7 +72,6 @@ struct settings {
 };
 
 #define IO_THREADS 2
-#define ADMIN_CONNECTIONS 64 /* for health checks, scrapes and people: few, but never none */
 
 /* --- models -------------------------------------------------------------------- */
 
@@ -115,140 +113,10 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
     return 0;
 }
 
-/* --- the sockets ----------------------------------------------------------------- */
-
 /* Returns the token file, which --no-auth overrides; NULL: none. */
 static const char *token_file(const struct settings *s)
 {
     return s->no_auth ? NULL : s->token_file;
-}
-
-struct sockets {
-    int fds[ADL_LIMIT_LISTENERS];
-    size_t count;
-    char names[ADL_LIMIT_LISTENERS][128]; /* their addresses */
-};
-
-static bool is_unix(const char *name)
-{
-    return !strncmp(name, "unix:", 5);
-}
-
-/* Writes the address of a socket, or, without one, of --listen. */
-static int name_socket(const struct settings *s, const struct sockets *sockets, size_t index,
-                       char name[128], bool *loopback, struct adl_error *err)
-{
-    int result = index < sockets->count
-                     ? adl_http_listen_name(sockets->fds[index], name, 128, loopback, err)
-                     : adl_http_listen_check("--listen", s->listen, name, 128, loopback, err);
-
-    if (result == 0 && !*loopback && !s->token_file && !s->no_auth)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "%s is reachable from other machines: give --token-file FILE, or "
-                        "--no-auth to serve everyone",
-                        name);
-    return result;
-}
-
-/* Gets the sockets from the service manager, or opens a new one if it passed none. With
- * --check-config the address is only checked, not bound, because a running server may use it. */
-static int open_sockets(struct adl_server *server, const struct settings *s,
-                        struct sockets *sockets, struct adl_error *err)
-{
-    bool loopback, all = true, any_tcp = false;
-
-    if (adl_notify_listen_fds(sockets->fds, &sockets->count, err) < 0)
-        return -1;
-    server->inherited = sockets->count > 0;
-    if (!server->inherited && !s->check_config) {
-        if (adl_http_listen("--listen", s->listen, &sockets->fds[0], err) < 0)
-            return -1;
-        sockets->count = 1;
-    }
-    for (size_t i = 0; i < ADL_MAX(sockets->count, (size_t)1); i++) {
-        if (name_socket(s, sockets, i, sockets->names[i], &loopback, err) < 0)
-            return -1;
-        all &= loopback;
-        any_tcp |= !is_unix(sockets->names[i]);
-    }
-    /* No web page can make a browser connect to a Unix socket, so the host does not matter
-     * there. */
-    server->door.loopback = all && any_tcp;
-    return 0;
-}
-
-/* Opens the socket of --admin-listen, or only checks its address. Whoever reaches it without a
- * token could replace models, so --no-auth does not open it to other machines. */
-static int open_admin(struct adl_server *server, const struct settings *s, int *fd, char name[128],
-                      struct adl_error *err)
-{
-    bool local;
-
-    if (adl_http_listen_check("--admin-listen", s->admin_listen, name, 128, &local, err) < 0)
-        return -1;
-    if (!local && !token_file(s))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--admin-listen %s is reachable from other machines: give --token-file "
-                        "FILE, without --no-auth, or listen on 127.0.0.1 or unix:PATH",
-                        name);
-    server->admin_door.loopback = local && !is_unix(name);
-    if (s->check_config)
-        return 0;
-    if (adl_http_listen("--admin-listen", s->admin_listen, fd, err) < 0)
-        return -1;
-    return adl_http_listen_name(*fd, name, 128, &local, err); /* with the port that was chosen */
-}
-
-/* Returns an address at which a client on this machine reaches the server: the loopback address if
- * the server listens on all addresses. */
-static const char *local_name(const char *name, char *text, size_t size)
-{
-    static const char every4[] = "0.0.0.0:", every6[] = "[::]:";
-
-    if (!strncmp(name, every4, sizeof every4 - 1))
-        snprintf(text, size, "127.0.0.1:%s", name + sizeof every4 - 1);
-    else if (!strncmp(name, every6, sizeof every6 - 1))
-        snprintf(text, size, "[::1]:%s", name + sizeof every6 - 1);
-    else
-        snprintf(text, size, "%s", name);
-    return text;
-}
-
-static const char *scheme(const struct adl_server *server, const char *name)
-{
-    return is_unix(name) ? "" : server->tls ? "https://" : "http://";
-}
-
-static void announce_admin(const struct adl_server *server, const char *name)
-{
-    printf("administration on %s%s\n", scheme(server, name), name);
-    adl_streams_flush_or_forget();
-    adl_log(ADL_LOG_INFO, "start", "listening for administration",
-            json_pack("{s:s}", "address", name));
-}
-
-static void announce(const struct adl_server *server, const char *name)
-{
-    const char *lost;
-    char local[160];
-
-    printf("listening on %s%s\n", scheme(server, name), name);
-    local_name(name, local, sizeof local);
-    if (isatty(STDOUT_FILENO) && !is_unix(name))
-        printf("  in a browser:       %s%s/\n"
-               "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
-               "@photo.jpg %s%s/localize\n",
-               scheme(server, name), local,
-               adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
-               scheme(server, name), local);
-    /* Not fatal: the address is logged as well. */
-    lost = adl_streams_flush_or_forget();
-    if (lost)
-        adl_log(ADL_LOG_WARN, "start", "cannot write to standard output",
-                json_pack("{s:s}", "error", lost));
-    adl_log(ADL_LOG_INFO, "start", "listening",
-            json_pack("{s:s, s:s, s:i, s:I}", "address", name, "version", ADL_VERSION, "pid",
-                      (int)getpid(), "models", (json_int_t)adl_registry_count(server->registry)));
 }
 
 /* --- the parts ---------------------------------------------------------------------- */
@@ -323,28 +191,6 @@ static int open_annotations(struct adl_server *server, const struct settings *s,
     return server->writer ? 0 : -1;
 }
 
-/* Starts the daemon of --admin-listen, with the limits of the other one. It has a thread and
- * connections of its own, so that it answers when the other one is full. */
-static int start_admin(struct adl_server *server, const struct adl_http_config *main_daemon,
-                       const char *name, int *fd, struct adl_error *err)
-{
-    struct adl_http_config config = *main_daemon;
-
-    config.listen_fds[0] = *fd;
-    config.listen_count = 1;
-    config.io_threads = 1;
-    config.connections = ADMIN_CONNECTIONS;
-    config.connections_each = 0;
-    if (is_unix(name))
-        config.tls = NULL;
-    config.context = &server->admin_door;
-    server->admin = adl_http_start(&config, err);
-    if (!server->admin)
-        return -1;
-    *fd = -1; /* the daemon owns it now */
-    return 0;
-}
-
 static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
 {
     struct adl_batcher_config batcher = {
@@ -368,12 +214,16 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .hooks = adl_route_hooks,
         .context = &server->door,
     };
-    char admin_name[128] = "";
-    int admin_fd = -1;
+    const struct adl_serve_listen listen = {
+        .listen = s->listen,
+        .admin_listen = s->admin_listen,
+        .tokens = s->token_file != NULL,
+        .no_auth = s->no_auth,
+        .check_only = s->check_config,
+    };
     struct adl_proxies *proxies = NULL;
     struct adl_runs *runs = NULL;
-    struct sockets sockets = {.count = 0};
-    const char *own = NULL, *own_admin = NULL; /* addresses at which this process has listened */
+    struct adl_serve_sockets sockets = {.admin_fd = -1};
     int result = -1;
 
     if (s->trusted_proxies.count > 0) {
@@ -387,11 +237,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         if (!runs)
             goto out;
     }
-    ADL_TRY(open_sockets(server, s, &sockets, err));
-    own = sockets.count > 0 && !server->inherited ? s->listen : NULL;
-    if (s->admin_listen)
-        ADL_TRY(open_admin(server, s, &admin_fd, admin_name, err));
-    own_admin = admin_fd >= 0 ? s->admin_listen : NULL;
+    ADL_TRY(adl_serve_sockets_open(server, &listen, &sockets, err));
     memcpy(http.listen_fds, sockets.fds, sizeof http.listen_fds);
     http.listen_count = sockets.count;
     if (s->check_config) {
@@ -406,7 +252,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         if (!server->reader)
             goto out;
     }
-    if (admin_fd >= 0 && start_admin(server, &http, admin_name, &admin_fd, err) < 0)
+    if (s->admin_listen && adl_serve_start_admin(server, &http, &sockets, err) < 0)
         goto out;
     server->http = adl_http_start(&http, err);
     if (!server->http)
@@ -418,27 +264,19 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
      * lifecycle.c. */
     if (!server->inherited && adl_http_accept(server->http, err) < 0)
         goto out;
-    for (size_t i = 0; i < http.listen_count; i++)
-        announce(server, sockets.names[i]);
-    if (server->admin)
-        announce_admin(server, admin_name);
+    adl_serve_announce(server, &sockets, http.listen_count);
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, s->drain_delay, err);
     if (server->files_hang) {
-        adl_http_listen_remove(own);
-        adl_http_listen_remove(own_admin);
+        adl_serve_sockets_remove(&sockets);
         return result; /* threads still use all of it */
     }
 out:
-    for (size_t i = 0; i < sockets.count; i++)
-        close(sockets.fds[i]);
-    if (admin_fd >= 0)
-        close(admin_fd);
+    adl_serve_sockets_close(&sockets);
     if (server->http)
         adl_http_stop(server->http);
     if (server->admin)
         adl_http_stop(server->admin);
-    adl_http_listen_remove(own);
-    adl_http_listen_remove(own_admin);
+    adl_serve_sockets_remove(&sockets);
     adl_batcher_free(server->batcher);
     adl_errands_free(server->reader);
     adl_runs_free(runs);
