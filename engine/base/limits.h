@@ -187,8 +187,15 @@
 #define ADL_LIMIT_LISTENERS 16
 /* --queue. */
 #define ADL_LIMIT_QUEUE 4096
-/* Models that one server loads. */
-#define ADL_LIMIT_MODELS 16
+/* Names of models that one server has, aliases among them; each has its counters and may have a
+ * loaded model. */
+#define ADL_LIMIT_MODELS 32
+/* --keep-versions: replaced versions of one model that stay loaded. */
+#define ADL_LIMIT_KEPT_VERSIONS 8
+/* The name of a file in --models-dir, with the folders before it. */
+#define ADL_LIMIT_MODEL_FILE_BYTES 255
+/* The body of PUT /models/NAME: two short strings. */
+#define ADL_LIMIT_MODEL_REQUEST_BYTES (4 * ADL_KIB)
 /* Bytes of a model's name in requests. */
 #define ADL_LIMIT_MODEL_NAME_BYTES 64
 /* A value in the query string: as long as the longest class name. */

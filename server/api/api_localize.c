@@ -339,6 +339,7 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
     struct adl_reply reply = {
         .model = l->served->model,
         .model_name = l->served->name,
+        .model_version = l->served->version,
         .request_id = with_id ? l->exchange->request_id : NULL,
         .image_width = job->input.info.width,
         .image_height = job->input.info.height,
@@ -418,8 +419,9 @@ static void answer_form(struct localize *l)
     struct adl_str text = {0};
 
     /* Names and ids cannot contain a character that JSON would have to escape. */
-    adl_str_printf(&text, "{\"model\":\"%s\",\"request_id\":\"%s\",\"results\":[", l->served->name,
-                   l->exchange->request_id);
+    adl_str_printf(&text,
+                   "{\"model\":\"%s\",\"model_version\":\"%s\",\"request_id\":\"%s\",\"results\":[",
+                   l->served->name, l->served->version, l->exchange->request_id);
     for (size_t i = 0; i < l->job_count; i++) {
         adl_str_puts(&text, i ? "," : "");
         append_result(l, &l->jobs[i], &text);

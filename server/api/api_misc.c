@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/mem.h"
 #include "base/name.h"
 #include "kernels/blas.h"
 #include "server/api/access_log.h"
@@ -57,16 +58,69 @@ void adl_api_health(struct adl_exchange *exchange, const char *rest)
         adl_answer_json(exchange, json_pack("{s:s}", "status", "ok"));
 }
 
+static double seconds(struct timespec time)
+{
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static struct adl_metrics_version_state version_state(struct adl_served *served)
+{
+    return (struct adl_metrics_version_state){
+        .version = served->version,
+        .images = atomic_load_explicit(&served->images, memory_order_relaxed),
+        .memory_bytes = served->memory_bytes,
+        .loaded_at = seconds(served->loaded_at),
+        .load_s = served->load_s,
+    };
+}
+
+/* Fills in the models of a table, each with its loaded versions, of which `versions` holds all. */
+static size_t model_states(const struct adl_registry_table *table,
+                           struct adl_metrics_model_state *models,
+                           struct adl_metrics_version_state *versions)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->count; i++) {
+        const struct adl_registry_entry *entry = &table->entries[i];
+        if (adl_registry_is_alias(entry))
+            continue;
+        models[count] = (struct adl_metrics_model_state){
+            .name = entry->named->name,
+            .metrics = &entry->named->metrics,
+            .queue_depth = atomic_load(&entry->named->depth),
+            .versions = versions,
+        };
+        if (entry->current)
+            *versions++ = version_state(entry->current);
+        for (size_t k = 0; k < entry->kept_count; k++)
+            *versions++ = version_state(entry->kept[k]);
+        models[count].version_count = (size_t)(versions - models[count].versions);
+        count++;
+    }
+    return count;
+}
+
+static size_t version_count(const struct adl_registry_table *table)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->count; i++)
+        count += 1 + table->entries[i].kept_count;
+    return count;
+}
+
 void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
 {
     struct adl_server *server = exchange->server;
+    struct adl_registry_table *table = adl_registry_table(server->registry);
+    struct adl_metrics_version_state *versions = adl_calloc(version_count(table), sizeof *versions);
     struct adl_metrics_model_state models[ADL_LIMIT_MODELS];
     const char *routes[ADL_METRICS_ROUTES];
     const struct adl_tracer_counts spans = adl_tracer_counts(server->tracer);
     struct adl_metrics_state state = {
         .routes = routes,
         .models = models,
-        .model_count = adl_registry_count(server->registry),
         .queue_capacity = server->queue_capacity,
         .queue_limit = adl_batcher_limit(server->batcher),
         .memory = adl_batcher_memory(server->batcher),
@@ -87,22 +141,16 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
     for (const struct adl_route *route = exchange->routes; route->path; route++)
         routes[state.route_count++] = route->path;
     routes[state.route_count++] = "unknown";
-    for (size_t i = 0; i < state.model_count; i++) {
-        struct adl_served *served = adl_registry_acquire_index(server->registry, i);
-        models[i] = (struct adl_metrics_model_state){
-            .name = adl_registry_name(server->registry, i),
-            .queue_depth = adl_batcher_depth(server->batcher, (int)i),
-        };
-        if (served) {
-            models[i].memory_bytes = served->memory_bytes;
-            models[i].loaded_at =
-                (double)served->loaded_at.tv_sec + (double)served->loaded_at.tv_nsec / 1e9;
-        }
-        adl_served_release(served);
+    if (versions) {
+        state.model_count = model_states(table, models, versions);
+        adl_metrics_render(&server->metrics, &state, &text);
+        adl_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+    } else {
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is not enough memory");
     }
-    adl_metrics_render(&server->metrics, &state, &text);
-    adl_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
     adl_str_release(&text);
+    adl_free(versions);
+    adl_registry_table_release(table);
 }
 
 void adl_api_problems(struct adl_exchange *exchange, const char *name)

@@ -21,6 +21,7 @@ void adl_api_status(struct adl_exchange *exchange, const char *rest)
 {
     struct adl_server *server = exchange->server;
     struct adl_registry *registry = server->registry;
+    struct adl_registry_table *table = adl_registry_table(registry);
     json_t *stages = json_object(), *models = json_array();
     size_t depth = 0;
 
@@ -28,15 +29,17 @@ void adl_api_status(struct adl_exchange *exchange, const char *rest)
     for (int i = 0; i < ADL_STAGE_COUNT; i++)
         json_object_set_new(stages, adl_stage_names[i],
                             stage_json(&server->metrics.stage_seconds[i]));
-    for (size_t i = 0; i < adl_registry_count(registry); i++) {
-        struct adl_served *served = adl_registry_acquire_index(registry, i);
-        size_t waiting = adl_batcher_depth(server->batcher, (int)i);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct adl_registry_entry *entry = &table->entries[i];
+        size_t waiting = atomic_load(&entry->named->depth);
+        if (adl_registry_is_alias(entry))
+            continue;
         depth += waiting;
-        json_array_append_new(
-            models, json_pack("{s:s, s:s, s:I}", "name", adl_registry_name(registry, i), "state",
-                              served ? "available" : "loading", "queue", (json_int_t)waiting));
-        adl_served_release(served);
+        json_array_append_new(models, json_pack("{s:s, s:s, s:I}", "name", entry->named->name,
+                                                "state", entry->current ? "available" : "loading",
+                                                "queue", (json_int_t)waiting));
     }
+    adl_registry_table_release(table);
     adl_answer_json(
         exchange,
         json_pack(

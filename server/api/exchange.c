@@ -91,6 +91,9 @@ static unsigned rights_of(const struct adl_exchange *exchange)
 {
     if (!exchange->route)
         return 0;
+    if (exchange->route->changed_on_admin && exchange->door->admin &&
+        (exchange->method == ADL_METHOD_PUT || exchange->method == ADL_METHOD_DELETE))
+        return ADL_RIGHT_ADMIN;
     return exchange->route->right ? (unsigned)exchange->route->right : ADL_RIGHT_LOCALIZE;
 }
 
@@ -211,6 +214,7 @@ static void dispatch(struct adl_exchange *exchange)
     struct adl_http_request *http = exchange->http;
     const char *rest;
     char methods[64];
+    bool changes;
 
     if (!is_framed(exchange))
         return;
@@ -227,7 +231,7 @@ static void dispatch(struct adl_exchange *exchange)
     adl_tracing_begin(exchange);
     if (exchange->method == ADL_METHOD_OPTIONS && (exchange->route || !strcmp(http->path, "*"))) {
         if (exchange->route)
-            adl_route_methods(exchange->route, methods);
+            adl_route_methods(exchange->route, exchange->door, methods);
         else
             snprintf(methods, sizeof methods, "GET, HEAD, POST, PUT, DELETE, OPTIONS");
         answer_options(exchange, methods);
@@ -254,17 +258,18 @@ static void dispatch(struct adl_exchange *exchange)
                            "a page in a browser may not change the server");
         return;
     }
+    changes = adl_route_changes(exchange->route, exchange->door);
     if (exchange->method == ADL_METHOD_POST && exchange->route->post) {
         exchange->route->post_begin(exchange);
     } else if ((exchange->method == ADL_METHOD_GET || exchange->method == ADL_METHOD_HEAD) &&
                exchange->route->get) {
         exchange->route->get(exchange, rest);
-    } else if (exchange->method == ADL_METHOD_PUT && exchange->route->put) {
+    } else if (exchange->method == ADL_METHOD_PUT && exchange->route->put && changes) {
         exchange->route->put_begin(exchange, rest);
-    } else if (exchange->method == ADL_METHOD_DELETE && exchange->route->delete) {
+    } else if (exchange->method == ADL_METHOD_DELETE && exchange->route->delete &&changes) {
         exchange->route->delete_begin(exchange, rest);
     } else {
-        adl_route_methods(exchange->route, methods);
+        adl_route_methods(exchange->route, exchange->door, methods);
         adl_http_add_header(http, "Allow", "%s", methods);
         adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s supports %s, not %s",
                            exchange->route->path, methods, ADL_SHORT(http->method));
@@ -320,9 +325,10 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
         return;
     switch (why) {
     case ADL_HTTP_TOO_LARGE:
-        adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
-                           "the body is larger than %zu bytes, the limit set by --max-body",
-                           exchange->server->max_body);
+        adl_answer_problem(
+            exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0, "the body is larger than %zu bytes%s",
+            http->body_limit,
+            http->body_limit == exchange->server->max_body ? ", the limit set by --max-body" : "");
         break;
     case ADL_HTTP_TOO_SLOW:
         adl_answer_problem(exchange, ADL_PROBLEM_CLIENT_TOO_SLOW, 0,

@@ -9,7 +9,8 @@
  * (adl_http_enforce_deadlines()) and notifies the service manager's watchdog that the server
  * is alive, unless a task of the batcher has taken longer than HANG_MS. A separate thread, the
  * loader, loads the models one after another. A SIGHUP during a load is remembered and starts
- * another load afterwards, so that a file that changed in between is not missed.
+ * another load afterwards, so that a file that changed in between is not missed. The loader also
+ * makes the changes of single models (model_changes.h), in runs of its own.
  *
  * Locks. None: `struct lifecycle` belongs to the main thread, except that the loader
  * writes `load_error`, which is read only after the loader was joined. `ready` is written
@@ -55,6 +56,8 @@
 #include "base/size.h"
 #include "io/json_text.h"
 #include "server/api/access_log.h"
+#include "server/api/loading.h"
+#include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
 #include "server/http/tls.h"
@@ -70,6 +73,8 @@
 #define FILES_MS 1000    /* how long a file is waited for in the end */
 #define LOADER_S 1       /* how long a load is waited for in the end */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
+
+#define CHANGES (-1) /* an event that is no signal: changes of models wait */
 
 /* The processes that wait for the end of one reload. */
 struct callers {
@@ -88,7 +93,9 @@ struct lifecycle {
     const char *token_file;
     int loaded; /* eventfd: the loader has finished */
     pthread_t loader;
-    bool loading, reload_wanted, ready;
+    bool loading;  /* the loader runs */
+    bool changing; /* it makes changes of some models, and does not reload all */
+    bool reload_wanted, ready;
     struct adl_error load_error;    /* belongs to the loader until it is joined */
     struct adl_error reload_error;  /* of the tokens, then of the whole reload */
     struct callers current_callers; /* of the reload that is in progress */
@@ -137,78 +144,57 @@ int adl_lifecycle_take_signals(struct adl_error *err)
     return 0;
 }
 
-void adl_lifecycle_ask_reload(void)
+static void send_event(int number)
 {
-    struct event event = {.signal = SIGHUP};
+    struct event event = {.signal = number};
 
     if (write(signal_pipe[1], &event, sizeof event) < 0) {
-        /* The pipe is full of events, which begin a reload if they are SIGHUPs as well. */
+        /* The pipe is full of events, which begin a reload if they are SIGHUPs as well; changes are
+         * looked for after each event. */
     }
+}
+
+void adl_lifecycle_ask_reload(void)
+{
+    send_event(SIGHUP);
+}
+
+void adl_lifecycle_ask_changes(void)
+{
+    send_event(CHANGES);
 }
 
 /* --- loading ------------------------------------------------------------------- */
 
-static void count_reload(struct lifecycle *life, size_t index, bool ok)
+/* Says that the thread that loads has finished. */
+static void say_loaded(const struct lifecycle *life)
 {
-    struct adl_model_metrics *metrics = &life->server->metrics.models[index];
-    atomic_fetch_add_explicit(ok ? &metrics->reloads_ok : &metrics->reloads_failed, 1,
-                              memory_order_relaxed);
-}
-
-static void log_load(struct lifecycle *life, size_t index, double ms, const struct adl_error *err)
-{
-    struct adl_registry *registry = life->server->registry;
-    struct adl_served *served = adl_registry_acquire_index(registry, index);
-
-    if (err->kind)
-        adl_log(ADL_LOG_ERROR, life->ready ? "reload" : "load",
-                life->ready ? "a model could not be reloaded; the old version stays in use"
-                            : "a model could not be loaded",
-                json_pack("{s:s, s:o}", "model", adl_registry_name(registry, index), "error",
-                          adl_json_from_text(err->message)));
-    else if (served)
-        adl_log(ADL_LOG_INFO, life->ready ? "reload" : "load", "model loaded",
-                json_pack("{s:s, s:o, s:s, s:I, s:f}", "model", served->name, "file",
-                          adl_json_from_text(adl_registry_path(registry, index)), "digest",
-                          served->model->digest, "memory_bytes", (json_int_t)served->memory_bytes,
-                          "load_ms", ms));
-    adl_served_release(served);
-}
-
-/* Loads every model, and continues after a failure; runs in the loader thread. */
-static void *load_models(void *argument)
-{
-    struct lifecycle *life = argument;
-    struct adl_registry *registry = life->server->registry;
-    size_t count = adl_registry_count(registry);
     uint64_t one = 1;
 
-    for (size_t i = 0; i < count; i++) {
-        struct adl_error err = {0};
-        uint64_t begin = adl_clock_ns();
-        adl_notify("STATUS=loading %s (%zu/%zu)\nEXTEND_TIMEOUT_USEC=60000000",
-                   adl_registry_name(registry, i), i + 1, count);
-        int result = adl_registry_load(registry, i, &err);
-        double ms = adl_clock_ms(begin, adl_clock_ns());
-        if (result < 0)
-            adl_service_explain(adl_registry_path(registry, i), &err);
-        if (life->ready)
-            count_reload(life, i, result == 0);
-        if (result < 0 && !life->load_error.kind)
-            life->load_error = err;
-        log_load(life, i, ms, &err);
-    }
     if (write(life->loaded, &one, sizeof one) < 0) {
         /* The counter cannot be full: it is read before the next loader starts. */
     }
+}
+
+/* Loads every model, or makes the changes that wait; runs in the loader thread. */
+static void *load_models(void *argument)
+{
+    struct lifecycle *life = argument;
+
+    if (life->changing)
+        adl_model_changes_run(life->server->model_changes);
+    else
+        adl_loading_all(life->server, life->ready, &life->load_error);
+    say_loaded(life);
     return NULL;
 }
 
 static void start_reload(struct lifecycle *life);
 
-static int start_loading(struct lifecycle *life, struct adl_error *err)
+static int start_loading(struct lifecycle *life, bool changing, struct adl_error *err)
 {
     adl_error_clear(&life->load_error);
+    life->changing = changing;
     if (pthread_create(&life->loader, NULL, load_models, life) != 0)
         return adl_fail(err, ADL_ERR_NOMEM, "cannot start a thread to load the models");
     life->loading = true;
@@ -256,6 +242,12 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
         return 0;
     pthread_join(life->loader, NULL);
     life->loading = false;
+    if (life->changing) {
+        notify_ready(life);
+        if (life->reload_wanted)
+            start_reload(life);
+        return 0;
+    }
     if (!life->ready && life->load_error.kind) {
         *err = life->load_error;
         return -1;
@@ -300,11 +292,20 @@ static void start_reload(struct lifecycle *life)
                 "the certificate could not be reloaded; the old one stays in use",
                 json_pack("{s:o}", "error", adl_json_from_text(err->message)));
     struct adl_error thread_error = {0};
-    if (start_loading(life, &thread_error) < 0) {
+    if (start_loading(life, false, &thread_error) < 0) {
         adl_log(ADL_LOG_ERROR, "reload", thread_error.message, NULL);
         life->reload_error = thread_error;
         end_reload(life);
     }
+}
+
+/* Starts the loader for the changes that wait; if that fails, they wait on. */
+static void make_changes(struct lifecycle *life)
+{
+    struct adl_error err = {0};
+
+    if (start_loading(life, true, &err) < 0)
+        adl_log(ADL_LOG_ERROR, "models", err.message, NULL);
 }
 
 static bool is_among(const struct callers *callers, struct adl_reload_caller caller)
@@ -375,10 +376,12 @@ static int serve(struct lifecycle *life, struct adl_error *err)
             reload(life, event.caller);
         else if (event.signal == SIGUSR1)
             adl_access_log_reopen();
-        else if (event.signal)
+        else if (event.signal && event.signal != CHANGES)
             return 0;
         if (life->loading && end_loading(life, err) < 0)
             return -1;
+        if (!life->loading && adl_model_changes_wait(life->server->model_changes))
+            make_changes(life);
         if (watchdog && adl_batcher_stuck_ms(life->server->batcher) < HANG_MS)
             adl_notify("WATCHDOG=1");
     }
@@ -434,6 +437,7 @@ static void drain(struct lifecycle *life, int drain_s)
     answer_callers(&life->current_callers, "the server is shutting down");
     answer_callers(&life->next_callers, "the server is shutting down");
     adl_reload_requests_close(server->reload_requests);
+    adl_model_changes_close(server->model_changes);
     size_t requests = adl_http_in_flight(server->http);
     adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
@@ -504,7 +508,7 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
     if (life.loaded < 0)
         adl_fail(err, ADL_ERR_IO, "cannot create an event for loading the models: %s",
                  strerror(errno));
-    else if (start_loading(&life, err) == 0)
+    else if (start_loading(&life, false, err) == 0)
         result = serve(&life, err);
     if (result == 0)
         leave(&life, delay_s);

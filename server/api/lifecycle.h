@@ -13,6 +13,9 @@ int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 /* Makes adl_lifecycle_run() reload the models and tokens as after SIGHUP. Thread-safe. */
 void adl_lifecycle_ask_reload(void);
 
+/* Makes adl_lifecycle_run() make the changes of models that wait (model_changes.h). Thread-safe. */
+void adl_lifecycle_ask_changes(void);
+
 /* Loads all models, then serves until SIGTERM or SIGINT; SIGUSR1 opens the access log again, SIGHUP
  * reloads the models and the tokens of `token_file` (NULL: none). After the signal, everything but
  * /readyz is answered as before for `delay_s` seconds; then requests in flight may finish for at

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "image/image.h"
+#include "server/serving/model_file.h"
 #include "server/tasks/reply_json.h"
 #include "wsol/map_rule.h"
 
@@ -20,7 +21,8 @@ struct adl_query_pair {
 };
 
 struct adl_params {
-    char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first model */
+    /* "NAME" or "NAME@VERSION"; "": the first model */
+    char model[ADL_LIMIT_MODEL_NAME_BYTES + 1 + ADL_MODEL_VERSION_DIGITS + 1];
     char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted classes */
     int top_k;                                  /* 1..100 */
     bool top_k_given;

@@ -12,7 +12,8 @@
 
 POST_ROUTE("/localize", adl_api_localize_begin, adl_api_localize)
 GET_ROUTE("/models", adl_api_models, .where = ADL_ON_BOTH, .right = ADL_RIGHT_MODELS)
-GET_ROUTE("/models/{name}", adl_api_model, .where = ADL_ON_BOTH, .right = ADL_RIGHT_MODELS)
+KEPT_ROUTE("/models/{name}", adl_api_model, .where = ADL_ON_BOTH, .right = ADL_RIGHT_MODELS,
+           .changed_on_admin = true)
 GET_ROUTE("/annotations", adl_api_annotations, .annotations = true)
 KEPT_ROUTE("/annotations/{name}", adl_api_annotation, .annotations = true)
 GET_ROUTE("/healthz", adl_api_healthz, .where = ADL_ON_BOTH, .open = true, .unattended = true)

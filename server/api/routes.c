@@ -54,9 +54,16 @@ const struct adl_route *adl_route_find(const char *path, const char **rest)
     return NULL;
 }
 
-void adl_route_methods(const struct adl_route *route, char text[64])
+bool adl_route_changes(const struct adl_route *route, const struct adl_door *door)
 {
+    return door->admin || !route->changed_on_admin;
+}
+
+void adl_route_methods(const struct adl_route *route, const struct adl_door *door, char text[64])
+{
+    bool changes = adl_route_changes(route, door);
+
     snprintf(text, 64, "%s%s%s%sOPTIONS", route->get ? "GET, HEAD, " : "",
-             route->post ? "POST, " : "", route->put ? "PUT, " : "",
-             route->delete ? "DELETE, " : "");
+             route->post ? "POST, " : "", changes && route->put ? "PUT, " : "",
+             changes && route->delete ? "DELETE, " : "");
 }

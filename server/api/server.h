@@ -17,8 +17,10 @@
 #include "server/serving/registry.h"
 #include "server/serving/tracer.h"
 
+struct adl_model_changes;
 struct adl_runs;
 struct adl_server;
+struct adl_watch;
 
 /* Where requests come in: an HTTP daemon with its listening sockets. Immutable after the start. */
 struct adl_door {
@@ -49,6 +51,7 @@ struct adl_server {
     struct adl_errands *reader;  /* the thread that reads their files; NULL without runs */
 
     struct adl_registry *registry;
+    struct adl_watch *watch; /* of the models' files; NULL without --watch */
     struct adl_batcher *batcher;
     /* What --annotations writes; NULL without it, and then its paths do not exist. */
     struct adl_annotations *annotations;
@@ -63,6 +66,7 @@ struct adl_server {
     struct adl_tracer *tracer;  /* NULL: no collector is told of requests */
     _Atomic size_t connections; /* open ones, of both */
     struct adl_reload_requests *reload_requests;
+    struct adl_model_changes *model_changes;
     _Atomic bool draining;
     _Atomic bool leaving; /* /readyz says no, and everything else is answered as before */
     bool files_hang;      /* at the end a thread still hangs in a file, and requests with it */
@@ -145,6 +149,8 @@ struct adl_route {
     bool unattended;      /* polled by machines: answered while draining, logged as debug */
     bool web;             /* a file of the web page; absent with --no-web */
     bool annotations;     /* absent without --annotations */
+    /* PUT and DELETE exist on the listener of --admin-listen only, and need ADL_RIGHT_ADMIN. */
+    bool changed_on_admin;
     /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}.
      * post_begin is called with the headers and may refuse the request; `post` is called when
      * the body has arrived. The same holds for the other methods that have two handlers. */
@@ -167,8 +173,10 @@ size_t adl_route_count(void);
 /* Returns the route of a path and sets *rest to the segment in place of {name} ("" if there is
  * none); NULL: no route. */
 const struct adl_route *adl_route_find(const char *path, const char **rest);
-/* Writes the methods of a route, such as "GET, HEAD, OPTIONS", into `text`. */
-void adl_route_methods(const struct adl_route *route, char text[64]);
+/* Writes the methods of a route, such as "GET, HEAD, OPTIONS", on a listener into `text`. */
+void adl_route_methods(const struct adl_route *route, const struct adl_door *door, char text[64]);
+/* Returns whether what the route keeps can be changed on a listener. */
+bool adl_route_changes(const struct adl_route *route, const struct adl_door *door);
 
 /* The hooks of the HTTP daemon. */
 extern const struct adl_http_hooks adl_route_hooks;

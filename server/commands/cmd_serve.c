@@ -18,22 +18,27 @@
 #include "io/json_text.h"
 #include "server/api/access_log.h"
 #include "server/api/lifecycle.h"
+#include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
+#include "server/commands/serve_models.h"
 #include "server/commands/serve_sockets.h"
 #include "server/http/tls.h"
 #include "server/options/map_options.h"
 #include "server/options/option_strangers.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
-#include "server/tasks/default_model.h"
+#include "server/serving/watch.h"
 #include "server/tasks/int8_model.h"
 #include "server/training/runs_tree.h"
 
 struct settings {
     struct adl_option_list models;
+    const char *models_dir;
+    bool watch;
+    int keep_versions;
     const char *listen, *admin_listen;
     int threads;
     int precision;
@@ -72,46 +77,7 @@ struct settings {
 };
 
 #define IO_THREADS 2
-
-/* --- models -------------------------------------------------------------------- */
-
-/* Fails unless a model is a readable regular file, which can be read again on SIGHUP. */
-static int check_file(const char *path, struct adl_error *err)
-{
-    if (!strcmp(path, "-"))
-        return adl_fail(
-            err, ADL_ERR_ARG,
-            "--model -: standard input cannot be read again on SIGHUP; save it to a file "
-            "first");
-    if (access(path, R_OK) < 0) {
-        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot read the model: %s", path, strerror(errno));
-        adl_service_explain(path, err);
-        return -1;
-    }
-    if (!adl_file_is_regular(path))
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: is %s; a model has to be a regular file, so that SIGHUP can read it "
-                        "again",
-                        path, adl_file_is_folder(path) ? "a directory" : "not a regular file");
-    return 0;
-}
-
-static int add_models(struct adl_registry *registry, const struct settings *s,
-                      struct adl_error *err)
-{
-    char path[ADL_DEFAULT_MODEL_PATH];
-
-    for (size_t i = 0; i < s->models.count; i++)
-        if (adl_registry_add(registry, s->models.items[i], err) < 0)
-            return -1;
-    if (s->models.count == 0 &&
-        (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
-        return -1;
-    for (size_t i = 0; i < adl_registry_count(registry); i++)
-        if (check_file(adl_registry_path(registry, i), err) < 0)
-            return -1;
-    return 0;
-}
+#define WATCH_MS 1000 /* how long a look at the files of models is waited for in the end */
 
 /* Returns the token file, which --no-auth overrides; NULL: none. */
 static const char *token_file(const struct settings *s)
@@ -265,7 +231,9 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     if (!server->inherited && adl_http_accept(server->http, err) < 0)
         goto out;
     adl_serve_announce(server, &sockets, http.listen_count);
+    ADL_TRY(adl_serve_models_watch(server, err));
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, s->drain_delay, err);
+    server->stuck |= !adl_watch_stop(server->watch, WATCH_MS);
     if (server->files_hang) {
         adl_serve_sockets_remove(&sockets);
         return result; /* threads still use all of it */
@@ -358,7 +326,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     server->has_admin = s->admin_listen != NULL;
     server->admin_door = (struct adl_door){.server = server, .admin = true};
     server->reload_requests = adl_reload_requests_create(adl_lifecycle_ask_reload, err);
-    if (!server->reload_requests)
+    server->model_changes = adl_model_changes_create(server, adl_lifecycle_ask_changes, err);
+    if (!server->reload_requests || !server->model_changes)
         goto out;
     server->auth = adl_auth_create(err);
     if (!server->auth)
@@ -381,7 +350,14 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(adl_map_options_changes(&s->map, options, &map, err));
     adl_registry_change_maps(server->registry, &map);
     adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
-    ADL_TRY(add_models(server->registry, s, err));
+    const struct adl_serve_models models = {
+        .models = &s->models,
+        .folder = s->models_dir,
+        .watch = s->watch,
+        .keep_versions = s->keep_versions,
+        .check_only = s->check_config,
+    };
+    ADL_TRY(adl_serve_models_open(server, &models, err));
     result = serve(server, s, err);
     adl_tracer_stop(server->tracer);
     server->tracer = NULL;
@@ -389,7 +365,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return result; /* a thread still uses all of it */
 out:
     adl_tracer_stop(server->tracer);
+    adl_watch_free(server->watch);
     adl_registry_free(server->registry);
+    adl_model_changes_free(server->model_changes);
     adl_auth_free(server->auth);
     adl_reload_requests_free(server->reload_requests);
     adl_tls_free(server->tls);
@@ -401,6 +379,15 @@ static const struct adl_option table[] = {
     {"model", ADL_LIST(struct settings, models), .letter = 'm', .metavar = "[NAME=]FILE",
      .default_note = "the model that ships",
      .help = "model to serve; the first one answers requests that name none"},
+    {"models-dir", ADL_STRING(struct settings, models_dir), .metavar = "DIR",
+     .help = "folder whose files PUT /models/NAME on the listener of --admin-listen may load, and "
+             "whose NAME.safetensors --watch loads"},
+    {"watch", ADL_FLAG(struct settings, watch),
+     .help = "load models whose files change, and with --models-dir those that appear in it; "
+             "unload those whose files go from it"},
+    {"keep-versions", ADL_INT(struct settings, keep_versions), .value = "0", .min = 0,
+     .max = ADL_LIMIT_KEPT_VERSIONS, .metavar = "N",
+     .help = "replaced versions of each model that stay loaded, to be asked for as NAME@VERSION"},
     {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
      .metavar = "HOST:PORT",
      .help = "address to listen on, or unix:PATH; port 0 picks a free port and prints it"},

@@ -38,6 +38,10 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                   "GET /openapi.json lists the paths."},
     [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "This model does not exist",
                                    "GET /models lists the models that are loaded."},
+    [ADL_PROBLEM_UNKNOWN_MODEL_FILE] =
+        {"unknown-model-file", 404, "There is no such model file",
+         "Put the file into the server's folder of models (--models-dir) first, under another name "
+         "that is then changed, so that it is never seen half written."},
     [ADL_PROBLEM_UNKNOWN_PICTURE] =
         {"unknown-picture", 404, "This picture does not exist",
          "GET /annotations lists the pictures that are kept; PUT one to "
@@ -54,6 +58,10 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                      "--timeout."},
     [ADL_PROBLEM_PICTURE_CONFLICT] = {"picture-conflict", 409, "Another picture has this name",
                                       "Send it under another name, or DELETE the other one first."},
+    [ADL_PROBLEM_MODEL_CONFLICT] = {"model-conflict", 409,
+                                    "The models are in a state that does not allow this",
+                                    "The detail says why; GET /models lists the models, their "
+                                    "versions and the aliases."},
     [ADL_PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "The request has no body",
                                      "Send the image with Content-Length or in chunks, as curl "
                                      "--data-binary @photo.jpg does."},
@@ -71,6 +79,10 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_CORRUPT_IMAGE] =
         {"corrupt-image", 422, "The image is corrupt or truncated",
          "Open it in an image viewer, save it again, and send that file."},
+    [ADL_PROBLEM_UNUSABLE_MODEL] = {"unusable-model", 422,
+                                    "The file is no model that can be served",
+                                    "The detail says what is wrong with it; what was loaded before "
+                                    "stays in use. adl-server info FILE says the same."},
     [ADL_PROBLEM_RATE_LIMITED] = {"rate-limited", 429, "The token has made too many requests",
                                   "Try again after the number of seconds in Retry-After. The "
                                   "token file gives each token its rate."},

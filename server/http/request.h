@@ -63,6 +63,7 @@ struct adl_http_request {
     char *body;               /* the bytes received so far; owned */
     size_t body_length;
     size_t body_bytes; /* bytes that arrived, including discarded ones */
+    size_t body_limit; /* of adl_http_take_body() */
 
     void *context; /* free for the hooks */
 
@@ -75,7 +76,6 @@ struct adl_http_request {
 
     /* for the files of server/http only */
     char target_host[256];
-    size_t body_limit;
     size_t body_capacity;
     bool discard, received, completed, queued, early, suspended;
     bool late;           /* it did not arrive in time; under the lock while it is arriving */

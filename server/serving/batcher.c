@@ -225,7 +225,7 @@ static int make_room(struct adl_batcher *b, uint64_t client, size_t number, stru
         (void)!fail_full(b, &job->err);
         job->pushed_out = true;
         b->admitted--;
-        b->depth[job->served->index]--;
+        atomic_fetch_sub(&job->served->named->depth, 1);
         queue_push(&b->to_finish[job->place.lane], job);
     }
     return 0;
@@ -252,7 +252,7 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         job->ahead = b->admitted - i;
         job->submitted_ns = now;
         queue_push(job->err.kind ? &b->to_finish[lanes[i]] : &b->to_decode[lanes[i]], job);
-        b->depth[job->served->index]++;
+        atomic_fetch_add(&job->served->named->depth, 1);
         b->admitted++;
         b->unfinished++;
     }
@@ -343,14 +343,6 @@ size_t adl_batcher_limit(struct adl_batcher *b)
     size_t limit = adl_admission_limit(&b->admission);
     pthread_mutex_unlock(&b->lock);
     return limit;
-}
-
-size_t adl_batcher_depth(struct adl_batcher *b, int model)
-{
-    pthread_mutex_lock(&b->lock);
-    size_t depth = b->depth[model];
-    pthread_mutex_unlock(&b->lock);
-    return depth;
 }
 
 void adl_batcher_tick(struct adl_batcher *b)

@@ -55,9 +55,6 @@ unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
 /* Returns how many jobs may be queued or in progress now; see admission.h. */
 size_t adl_batcher_limit(struct adl_batcher *batcher);
 
-/* Returns the number of jobs of a model that are queued or in progress. */
-size_t adl_batcher_depth(struct adl_batcher *batcher, int model);
-
 /* Drops jobs that wait for memory and are late by now; to be called every second or so. */
 void adl_batcher_tick(struct adl_batcher *batcher);
 

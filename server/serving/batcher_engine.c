@@ -125,8 +125,7 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
                 batcher_stage_done(b, running[i], ADL_STAGE_INFERENCE, begin, end);
             running[i]->batch = (int)n;
         }
-        adl_histogram_add(&b->config.metrics->models[served->index].batch_size, &adl_buckets_batch,
-                          (double)n);
+        adl_histogram_add(&served->named->metrics.batch_size, &adl_buckets_batch, (double)n);
     }
     adl_registry_compute_unlock(b->config.registry);
 }

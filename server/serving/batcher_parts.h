@@ -51,9 +51,8 @@ struct adl_batcher {
     size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t admitted;         /* jobs that count against the capacity: until their answer is made */
     size_t unfinished;       /* jobs whose finished() has not returned */
-    size_t depth[ADL_LIMIT_MODELS]; /* admitted jobs of each model */
-    size_t memory;                  /* reserved bytes */
-    size_t paced;                   /* threads that wait for small work to go first */
+    size_t memory;           /* reserved bytes */
+    size_t paced;            /* threads that wait for small work to go first */
     struct adl_admission admission; /* how many jobs may be there now */
     double stage_ms[3];             /* of one job: decode, run, finish; moving averages */
     uint64_t engine_since_ns;       /* start of the present run; 0: idle */

@@ -75,7 +75,7 @@ static void batcher_decode(struct adl_batcher *b, struct adl_job *job)
 
 static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
 {
-    struct adl_model_metrics *metrics = &b->config.metrics->models[job->served->index];
+    struct adl_model_metrics *metrics = &job->served->named->metrics;
     const struct adl_prediction *first;
     uint64_t begin = adl_clock_ns();
     const struct adl_image_info *info = &job->input.info;
@@ -97,12 +97,15 @@ static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
     }
 }
 
-static void batcher_count_outcome(struct adl_batcher *b, const struct adl_job *job)
+static void batcher_count_outcome(const struct adl_job *job)
 {
-    struct adl_model_metrics *metrics = &b->config.metrics->models[job->served->index];
+    struct adl_model_metrics *metrics = &job->served->named->metrics;
 
     switch (job->err.kind) {
-    case ADL_ERR_NONE: batcher_count(&metrics->images[ADL_OUTCOME_OK]); break;
+    case ADL_ERR_NONE:
+        batcher_count(&metrics->images[ADL_OUTCOME_OK]);
+        batcher_count(&job->served->images);
+        break;
     case ADL_ERR_FORMAT: batcher_count(&metrics->images[ADL_OUTCOME_CORRUPT]); break;
     case ADL_ERR_LIMIT: batcher_count(&metrics->images[ADL_OUTCOME_TOO_LARGE]); break;
     case ADL_ERR_UNSUPPORTED: batcher_count(&metrics->images[ADL_OUTCOME_UNSUPPORTED]); break;
@@ -118,11 +121,11 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     const struct adl_fair_place place = job->place;
 
     batcher_locate(b, job);
-    batcher_count_outcome(b, job);
+    batcher_count_outcome(job);
     pthread_mutex_lock(&b->lock);
     if (!job->pushed_out) {
         b->admitted--;
-        b->depth[job->served->index]--;
+        atomic_fetch_sub(&job->served->named->depth, 1);
     }
     pthread_mutex_unlock(&b->lock);
     job->finished(job);

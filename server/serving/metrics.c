@@ -1,7 +1,8 @@
 /* Counts, and renders the counters in the text format of Prometheus.
  *
- * Every label value comes from a small fixed set (routes, methods, status codes, stages,
- * models), so each counter is an element of an array in struct adl_metrics, and counting
+ * Every label value comes from a small set (routes, methods, status codes, stages, models and
+ * their loaded versions). Those of the fixed ones are elements of arrays in struct adl_metrics,
+ * those of models live and end with the model's name (serving/served.h), and counting
  * is one relaxed atomic addition: no lock, no allocation, no table of label strings that
  * a client could fill. A value outside its set (an unusual method, an unexpected status) is
  * counted in a separate column. The price is memory for combinations that never occur;
@@ -216,8 +217,43 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
              (double)get(&m->abandoned_deadline));
 }
 
-static void render_models(struct adl_metrics *m, const struct adl_metrics_state *state,
-                          struct adl_str *out)
+/* Appends a sample with a model and a version. */
+static void versioned(struct adl_str *out, const char *name, const char *model, const char *version,
+                      double number)
+{
+    adl_str_printf(out, "%s{model=\"", name);
+    adl_metrics_escape(out, model);
+    adl_str_printf(out, "\",version=\"%s\"} %.15g\n", version, number);
+}
+
+/* The series of a version last as long as the version is loaded. */
+static void render_versions(const struct adl_metrics_state *state, struct adl_str *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } families[] = {
+        {"adl_model_version_images_total", "counter", "Images answered by the version."},
+        {"adl_model_version_load_seconds", "gauge", "How long the version took to load."},
+        {"adl_model_version_load_timestamp_seconds", "gauge",
+         "Time at which the version was loaded, in Unix time."},
+        {"adl_model_version_memory_bytes", "gauge",
+         "Memory of the version's packed weights and activations, in bytes."},
+    };
+
+    for (size_t f = 0; f < ADL_COUNT(families); f++) {
+        family(out, families[f].name, families[f].type, families[f].help);
+        for (size_t i = 0; i < state->model_count; i++)
+            for (size_t v = 0; v < state->models[i].version_count; v++) {
+                const struct adl_metrics_version_state *version = &state->models[i].versions[v];
+                const double values[] = {(double)version->images, version->load_s,
+                                         version->loaded_at, (double)version->memory_bytes};
+                versioned(out, families[f].name, state->models[i].name, version->version,
+                          values[f]);
+            }
+    }
+}
+
+static void render_models(const struct adl_metrics_state *state, struct adl_str *out)
 {
     const struct adl_metrics_model_state *models = state->models;
     size_t count = state->model_count;
@@ -227,7 +263,7 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_state 
         labelled(out, "adl_queue_depth", "model", models[i].name, (double)models[i].queue_depth);
     family(out, "adl_batch_size", "histogram", "Number of images in one inference batch.");
     for (size_t i = 0; i < count; i++)
-        histogram(out, "adl_batch_size", "model", models[i].name, &m->models[i].batch_size,
+        histogram(out, "adl_batch_size", "model", models[i].name, &models[i].metrics->batch_size,
                   &adl_buckets_batch);
     family(out, "adl_images_total", "counter", "Images processed, by outcome.");
     for (size_t i = 0; i < count; i++)
@@ -235,39 +271,38 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_state 
             adl_str_puts(out, "adl_images_total{model=\"");
             adl_metrics_escape(out, models[i].name);
             adl_str_printf(out, "\",outcome=\"%s\"} %llu\n", outcome_names[o],
-                           (unsigned long long)get(&m->models[i].images[o]));
+                           (unsigned long long)get(&models[i].metrics->images[o]));
         }
     family(out, "adl_model_loaded", "gauge", "1 if the model is loaded, 0 if not.");
     for (size_t i = 0; i < count; i++)
-        labelled(out, "adl_model_loaded", "model", models[i].name, models[i].loaded_at > 0);
+        labelled(out, "adl_model_loaded", "model", models[i].name, models[i].version_count > 0);
     family(out, "adl_model_memory_bytes", "gauge",
            "Memory of the packed weights and the activations, in bytes.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_model_memory_bytes", "model", models[i].name,
-                 (double)models[i].memory_bytes);
+                 models[i].version_count ? (double)models[i].versions[0].memory_bytes : 0);
     family(out, "adl_model_load_timestamp_seconds", "gauge",
            "Time at which the model was loaded, in Unix time.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_model_load_timestamp_seconds", "model", models[i].name,
-                 models[i].loaded_at);
-    family(out, "adl_model_reloads_total", "counter",
-           "Reloads of the model by SIGHUP, by outcome.");
+                 models[i].version_count ? models[i].versions[0].loaded_at : 0);
+    family(out, "adl_model_reloads_total", "counter", "Reloads of the model, by outcome.");
     for (size_t i = 0; i < count; i++)
         for (int failed = 0; failed < 2; failed++) {
             adl_str_puts(out, "adl_model_reloads_total{model=\"");
             adl_metrics_escape(out, models[i].name);
             adl_str_printf(out, "\",outcome=\"%s\"} %llu\n", failed ? "failed" : "ok",
-                           (unsigned long long)get(failed ? &m->models[i].reloads_failed
-                                                          : &m->models[i].reloads_ok));
+                           (unsigned long long)get(failed ? &models[i].metrics->reloads_failed
+                                                          : &models[i].metrics->reloads_ok));
         }
     family(out, "adl_prediction_score", "histogram", "Score of the first prediction of an image.");
     for (size_t i = 0; i < count; i++)
-        histogram(out, "adl_prediction_score", "model", models[i].name, &m->models[i].score,
+        histogram(out, "adl_prediction_score", "model", models[i].name, &models[i].metrics->score,
                   &adl_buckets_unit);
     family(out, "adl_box_area_ratio", "histogram",
            "Area of the first box as a fraction of the image area.");
     for (size_t i = 0; i < count; i++)
-        histogram(out, "adl_box_area_ratio", "model", models[i].name, &m->models[i].box_area,
+        histogram(out, "adl_box_area_ratio", "model", models[i].name, &models[i].metrics->box_area,
                   &adl_buckets_unit);
 }
 
@@ -364,6 +399,7 @@ void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_st
 {
     render_http(metrics, state, out);
     render_work(metrics, state, out);
-    render_models(metrics, state, out);
+    render_models(state, out);
+    render_versions(state, out);
     render_process(state, out);
 }

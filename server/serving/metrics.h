@@ -68,6 +68,7 @@ extern const struct adl_buckets adl_buckets_seconds, adl_buckets_batch, adl_buck
 void adl_histogram_add(struct adl_histogram *histogram, const struct adl_buckets *buckets,
                        double value);
 
+/* What is counted for one name of a model. */
 struct adl_model_metrics {
     _Atomic uint64_t images[ADL_OUTCOME_COUNT];
     _Atomic uint64_t reloads_ok, reloads_failed;
@@ -87,7 +88,6 @@ struct adl_metrics {
     _Atomic int64_t in_flight;
     _Atomic uint64_t problems[ADL_PROBLEM_COUNT];
     _Atomic uint64_t abandoned_disconnected, abandoned_deadline;
-    struct adl_model_metrics models[ADL_LIMIT_MODELS];
 };
 
 /* Counts an answered request. `route` is below ADL_METRICS_ROUTES; `seconds` is the time
@@ -96,11 +96,19 @@ void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method
                          int status, double seconds);
 
 /* Values that other parts of the server keep, at the time of rendering. */
+struct adl_metrics_version_state {
+    const char *version;
+    uint64_t images; /* answered */
+    size_t memory_bytes;
+    double loaded_at; /* Unix time */
+    double load_s;
+};
 struct adl_metrics_model_state {
     const char *name;
+    struct adl_model_metrics *metrics;
     size_t queue_depth;
-    size_t memory_bytes; /* 0: not loaded */
-    double loaded_at;    /* Unix time; 0: not loaded */
+    const struct adl_metrics_version_state *versions; /* the current one first */
+    size_t version_count;                             /* 0: not loaded */
 };
 struct adl_metrics_state {
     const char *const *routes; /* patterns, by the index given to adl_metrics_request() */

@@ -1,32 +1,14 @@
 #ifndef ADL_SERVER_SERVING_REGISTRY_H
 #define ADL_SERVER_SERVING_REGISTRY_H
 
-/* Keeps the models that are served, by name. Each name has at most one current version; a
- * reload builds a new version beside it, checks it, and makes it the current one. A version is
- * kept until the last request that uses it is done. */
+/* Keeps the models that are served, by name. A name has at most one current version; a load builds
+ * a new version beside it, checks it, and makes it the current one. A version is kept until the
+ * last request that uses it is done. Names come and go while requests run.
+ *
+ * What changes the registry is called by one thread at a time; everything else is thread-safe. */
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <time.h>
-
-#include "base/limits.h"
-#include "models/model.h"
-
-/* One loaded version. Immutable, except for the views, which may be used only under the
- * registry's compute lock. */
-struct adl_served {
-    _Atomic int references;
-    int index; /* index of its name in the registry */
-    const char *name;
-    struct adl_model *model; /* without its weights */
-    struct adl_plan *plan;
-    struct adl_views *views; /* for ADL_LIMIT_SERVE_BATCH images; those of the model's own map rule
-                              * exist from the start */
-    size_t memory_bytes;
-    struct timespec loaded_at;
-    char *description; /* the model as JSON, for /models */
-};
+#include "server/http/problem.h"
+#include "server/serving/registry_table.h"
 
 struct adl_registry;
 
@@ -35,52 +17,78 @@ struct adl_registry;
 struct adl_registry *adl_registry_create(int threads, struct adl_error *err) ADL_MUST_CHECK;
 void adl_registry_free(struct adl_registry *registry);
 
-/* Changes the map rule of every model that is loaded from now on. Not thread-safe: to be called
- * before other threads start. */
-void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes);
+/* --- before other threads start ------------------------------------------------- */
 
+/* Changes the map rule of every model that is loaded from now on. */
+void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes);
 /* Chooses the precision of every model that is loaded from now on, as adl_int8_choose() does with
- * the photographs of `dir`, which is borrowed and may be NULL. Not thread-safe: to be called before
- * other threads start. */
+ * the photographs of `dir`, which is borrowed and may be NULL. */
 void adl_registry_choose_precision(struct adl_registry *registry, int choice, const char *dir);
-/* Makes a load that is choosing ranges on photographs give up soon, and every later one at once.
- * Thread-safe. */
-void adl_registry_stop_loading(struct adl_registry *registry);
+/* Sets how many replaced versions of each model stay loaded, at most ADL_LIMIT_KEPT_VERSIONS; 0 in
+ * the beginning. */
+void adl_registry_keep_versions(struct adl_registry *registry, size_t count);
+/* Opens the folder from which adl_registry_put() takes files. Fails as adl_model_folder_open(). */
+int adl_registry_open_folder(struct adl_registry *registry, const char *path,
+                             struct adl_error *err) ADL_MUST_CHECK;
 
 /* Adds a name: "NAME=FILE", or "FILE" for the name "default"; the model is not loaded
  * yet. The first name is the default of requests. Fails with ADL_ERR_ARG on an invalid name, a
- * name that is in use, or too many names. Not thread-safe: to be called before other threads
- * start. */
+ * name that is in use, or too many names. */
 int adl_registry_add(struct adl_registry *registry, const char *text,
                      struct adl_error *err) ADL_MUST_CHECK;
+/* Adds a name for a file in the folder, which need not be loaded for the server to be ready. Fails
+ * in the same way. */
+int adl_registry_add_found(struct adl_registry *registry, const char *name, const char *file,
+                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Return the number of models, and the name and file of each, in the order in which they were
- * added; `index` < count. */
-size_t adl_registry_count(const struct adl_registry *registry);
-const char *adl_registry_name(const struct adl_registry *registry, size_t index);
-const char *adl_registry_path(const struct adl_registry *registry, size_t index);
+/* --- changes, by one thread at a time ---------------------------------------------- */
+
+/* Returns whether a text may be the name of a model: 1 to ADL_LIMIT_MODEL_NAME_BYTES of the
+ * characters A-Z a-z 0-9 . _ and -. */
+bool adl_registry_name_valid(const char *text);
 
 /* Loads and checks a new version of a model and makes it the current one; on failure the old
- * one stays. Fails as adl_model_load() does, with ADL_ERR_ARG if adl_registry_change_maps() asks
- * for a map rule that the model does not support, or with ADL_ERR_FORMAT if the scores are not
- * finite. One thread at a time. */
-int adl_registry_load(struct adl_registry *registry, size_t index,
-                      struct adl_error *err) ADL_MUST_CHECK;
+ * one stays. `unless_same`: a file that has not changed is not loaded; *loaded (may be NULL) says
+ * whether it was. Fails as adl_served_load() does. */
+int adl_registry_load(struct adl_registry *registry, const char *name, bool unless_same,
+                      bool *loaded, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Returns the current version of a name ("" is the first name), to be released with
- * adl_served_release(). NULL with ADL_ERR_NOT_FOUND if the name does not exist, with
- * ADL_ERR_BUSY if the model is not loaded yet. Thread-safe. */
+/* Loads a file of the folder and makes it the current version of a name; *added says whether the
+ * name is new. Returns the problem if it fails, with a sentence in `err`: then nothing changes. */
+enum adl_problem adl_registry_put(struct adl_registry *registry, const char *name, const char *file,
+                                  bool *added, struct adl_error *err) ADL_MUST_CHECK;
+/* Makes a name, new or an alias, another name of "MODEL" or "MODEL@VERSION". As above. */
+enum adl_problem adl_registry_alias(struct adl_registry *registry, const char *name,
+                                    const char *target, bool *added,
+                                    struct adl_error *err) ADL_MUST_CHECK;
+/* Removes a name, or with "NAME@VERSION" a replaced version that is still loaded. Requests that use
+ * it end as if nothing had happened. As above. */
+enum adl_problem adl_registry_remove(struct adl_registry *registry, const char *name,
+                                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- thread-safe ------------------------------------------------------------------- */
+
+/* Returns the names as they are now, to be released with adl_registry_table_release(). */
+struct adl_registry_table *adl_registry_table(struct adl_registry *registry) ADL_MUST_CHECK;
+
+/* Returns whether there are as many names as there can be. */
+bool adl_registry_full(struct adl_registry *registry);
+/* Returns the number of models, without aliases. */
+size_t adl_registry_count(struct adl_registry *registry);
+/* Returns the folder of models as adl_model_file_open() takes it; -1: there is none. */
+int adl_registry_folder(const struct adl_registry *registry);
+
+/* Returns the version that "NAME", "NAME@VERSION" or "" (the first name) means, to be released with
+ * adl_served_release(). NULL with ADL_ERR_NOT_FOUND, and a list of what there is, if it does not
+ * exist, with ADL_ERR_BUSY if the model is not loaded yet. */
 struct adl_served *adl_registry_acquire(struct adl_registry *registry, const char *name,
                                         struct adl_error *err) ADL_MUST_CHECK;
-/* Returns the current version of the name with this index, to be released with
- * adl_served_release(); NULL if the model is not loaded yet. Thread-safe. */
-struct adl_served *adl_registry_acquire_index(struct adl_registry *registry,
-                                              size_t index) ADL_MUST_CHECK;
-/* Releases one reference; the version is freed with its last one. NULL is ignored. */
-void adl_served_release(struct adl_served *served);
 
 /* Returns whether every model is loaded. */
 bool adl_registry_ready(struct adl_registry *registry);
+
+/* Makes a load that is in progress give up soon, and every later one at once. */
+void adl_registry_stop_loading(struct adl_registry *registry);
 
 /* Returns the number of compute threads. */
 int adl_registry_threads(const struct adl_registry *registry);

@@ -201,11 +201,12 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
             goto out;
         }
     }
-    result = json_pack("{s:s, s:s*, s:{s:i, s:i}, s:f, s:O, s:o*}", "model", reply->model_name,
-                       "request_id", reply->request_id, "image", "width", reply->image_width,
-                       "height", reply->image_height, "threshold",
-                       reply->predictions->map.threshold, "predictions", list, "timing_ms",
-                       reply->timing ? timing_json(reply->timing) : NULL);
+    result =
+        json_pack("{s:s, s:s*, s:s*, s:{s:i, s:i}, s:f, s:O, s:o*}", "model", reply->model_name,
+                  "model_version", reply->model_version, "request_id", reply->request_id, "image",
+                  "width", reply->image_width, "height", reply->image_height, "threshold",
+                  reply->predictions->map.threshold, "predictions", list, "timing_ms",
+                  reply->timing ? timing_json(reply->timing) : NULL);
     json_decref(list);
     if (!result)
         adl_fail_nomem(err, "a reply");

@@ -29,7 +29,8 @@ struct adl_reply_timing {
 struct adl_reply {
     const struct adl_model *model;
     const char *model_name;
-    const char *request_id; /* NULL: omitted */
+    const char *model_version; /* NULL: omitted */
+    const char *request_id;    /* NULL: omitted */
     int image_width;
     int image_height;
     const struct adl_predictions *predictions; /* located */
@@ -45,9 +46,9 @@ struct adl_reply {
     const struct adl_pause *pause;
 };
 
-/* Returns {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}, owned by the
- * caller. Fails with ADL_ERR_NOMEM, as `pause` does, or with ADL_ERR_LIMIT if the PNG heat maps
- * have too many pixels in total. */
+/* Returns {"model", "model_version", "request_id", "image", "threshold", "predictions",
+ * "timing_ms"}, owned by the caller. Fails with ADL_ERR_NOMEM, as `pause` does, or with
+ * ADL_ERR_LIMIT if the PNG heat maps have too many pixels in total. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Draws a prediction's heat map, boxes and label onto the image. `opacity` is the opacity of the

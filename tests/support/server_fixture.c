@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/model.h"
 #include "support/formula.h"
@@ -53,6 +54,22 @@ out:
         *path = '\0';
     }
     return *path ? path : NULL;
+}
+
+void test_model_variant(const char *path, double threshold)
+{
+    struct adl_error err = {0};
+    const char *from = test_small_model();
+    struct adl_model *model = from ? adl_model_load(from, NULL, &err) : NULL;
+
+    if (!model) {
+        TEST_FAIL("%s", err.message);
+        return;
+    }
+    model->map.threshold = threshold;
+    if (adl_model_save(model, path, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    adl_model_free(model);
 }
 
 static void *encode(const struct adl_image *image, enum test_format format, size_t *length)

@@ -13,6 +13,10 @@
  * the file. Returns NULL, after failing the running test, if that fails. */
 const char *test_small_model(void);
 
+/* Writes the small model with another threshold, 0 to 1, which answers show: a file with the same
+ * weights and another digest. */
+void test_model_variant(const char *path, double threshold);
+
 /* Send one request and return the reply. `headers` are lines that end with CRLF, or NULL. */
 struct test_reply test_post(const struct test_server *server, const char *target,
                             const char *headers, const void *body, size_t length);

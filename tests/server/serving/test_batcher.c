@@ -38,7 +38,7 @@ static bool open_batcher_of(const char *model, size_t capacity)
     if (!registry)
         return false;
     TEST_OK(adl_registry_add(registry, model, &err), &err);
-    TEST_OK(adl_registry_load(registry, 0, &err), &err);
+    TEST_OK(adl_registry_load(registry, "default", false, NULL, &err), &err);
     served = adl_registry_acquire(registry, "", &err);
     config.registry = registry;
     batcher = adl_batcher_create(&config, &err);
@@ -125,8 +125,8 @@ static void answers_do_not_depend_on_company(void)
         }
         CU_ASSERT(jobs[i].timing.decode > 0 && jobs[i].timing.inference > 0);
     }
-    CU_ASSERT_EQUAL(metrics.models[0].images[ADL_OUTCOME_OK], 1 + JOBS - JOBS / 5);
-    CU_ASSERT_EQUAL(metrics.models[0].images[ADL_OUTCOME_CORRUPT], JOBS / 5);
+    CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_OK], 1 + JOBS - JOBS / 5);
+    CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_CORRUPT], JOBS / 5);
     for (int i = 0; i < JOBS; i++)
         adl_job_release(&jobs[i]);
     adl_job_release(&alone);
@@ -235,7 +235,7 @@ static void has_a_bound(void)
     adl_batcher_abort(batcher);
     wait_for(6);
     CU_ASSERT(!adl_batcher_full(batcher, 7));
-    CU_ASSERT_EQUAL(adl_batcher_depth(batcher, 0), 0);
+    CU_ASSERT_EQUAL(served->named->depth, 0);
     CU_ASSERT_EQUAL(adl_batcher_stuck_ms(batcher), 0);
     CU_ASSERT_EQUAL(big[5].err.kind, ADL_ERR_BUSY);
     adl_error_clear(&err);
@@ -393,11 +393,13 @@ static void checks_names_of_models(void)
     struct adl_registry *r = adl_registry_create(1, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(r);
     TEST_OK(adl_registry_add(r, "dir/with=sign.safetensors", &err), &err);
-    CU_ASSERT_STRING_EQUAL(adl_registry_name(r, 0), "default");
-    CU_ASSERT_STRING_EQUAL(adl_registry_path(r, 0), "dir/with=sign.safetensors");
     TEST_OK(adl_registry_add(r, "my.birds-2_x=y=z", &err), &err);
-    CU_ASSERT_STRING_EQUAL(adl_registry_name(r, 1), "my.birds-2_x");
-    CU_ASSERT_STRING_EQUAL(adl_registry_path(r, 1), "y=z");
+    struct adl_registry_table *table = adl_registry_table(r);
+    CU_ASSERT_STRING_EQUAL(table->entries[0].named->name, "default");
+    CU_ASSERT_STRING_EQUAL(table->entries[0].path, "dir/with=sign.safetensors");
+    CU_ASSERT_STRING_EQUAL(table->entries[1].named->name, "my.birds-2_x");
+    CU_ASSERT_STRING_EQUAL(table->entries[1].path, "y=z");
+    adl_registry_table_release(table);
     for (size_t i = 0; i < ADL_COUNT(bad); i++) {
         adl_error_clear(&err);
         if (adl_registry_add(r, bad[i], &err) == 0)
@@ -422,7 +424,7 @@ static void old_versions_live_as_long_as_they_are_held(void)
         return;
     size_t blocks = adl_mem_stats().live_blocks;
     for (int i = 0; i < 3; i++)
-        TEST_OK(adl_registry_load(registry, 0, &err), &err);
+        TEST_OK(adl_registry_load(registry, "default", false, NULL, &err), &err);
     struct adl_served *now = adl_registry_acquire(registry, "", &err);
     CU_ASSERT_PTR_NOT_EQUAL(now, served);
     CU_ASSERT_STRING_EQUAL(now->model->digest, served->model->digest);

@@ -14,8 +14,11 @@ static struct adl_metrics metrics;
 static char *render(void)
 {
     static const char *const routes[] = {"/localize", "unknown"};
-    static const struct adl_metrics_model_state models[] = {{"a\"b\\c\nd", 2, 1000, 1.5e9},
-                                                            {"second", 0, 0, 0}};
+    static const struct adl_metrics_version_state versions[] = {{"0123456789ab", 7, 1000, 1.5e9, 2},
+                                                                {"ba9876543210", 5, 900, 1.4e9, 3}};
+    static struct adl_model_metrics counts[2];
+    static const struct adl_metrics_model_state models[] = {
+        {"a\"b\\c\nd", &counts[0], 2, versions, 2}, {"second", &counts[1], 0, NULL, 0}};
     struct adl_metrics_state state = {.routes = routes,
                                       .route_count = 2,
                                       .models = models,
@@ -66,6 +69,13 @@ static void counts(void)
     IS("adl_errors_total{type=\"queue-full\"}", 5);
     IS("adl_queue_depth{model=\"a\\\"b\\\\c\\nd\"}", 2);
     IS("adl_model_loaded{model=\"second\"}", 0);
+#define VERSION(family, version)                                                                   \
+    "adl_model_" family "{model=\"a\\\"b\\\\c\\nd\",version=\"" version "\"}"
+    IS(VERSION("version_images_total", "0123456789ab"), 7);
+    IS(VERSION("version_images_total", "ba9876543210"), 5);
+    IS(VERSION("version_load_seconds", "ba9876543210"), 3);
+    IS(VERSION("version_load_timestamp_seconds", "0123456789ab"), 1.5e9);
+    IS("adl_model_memory_bytes{model=\"a\\\"b\\\\c\\nd\"}", 1000);
     CU_ASSERT(sample(text, "process_resident_memory_bytes") > 100000);
     CU_ASSERT(sample(text, "process_open_fds") >= 3);
     CU_ASSERT(sample(text, "process_start_time_seconds") > 1.6e9);
@@ -111,7 +121,7 @@ static void follows_the_format(void)
             bucket = number;
         }
     }
-    CU_ASSERT_EQUAL(families, 29);
+    CU_ASSERT_EQUAL(families, 33);
     adl_free(text);
 }
 

@@ -1,0 +1,91 @@
+/* The models of `serve`: those of --model, or the one that ships, and with --watch those in the
+ * folder of --models-dir. */
+
+#include "server/commands/serve_models.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "server/api/model_changes.h"
+#include "server/options/service_hint.h"
+#include "server/serving/watch.h"
+#include "server/tasks/default_model.h"
+
+/* Fails unless a model is a readable regular file, which can be read again on SIGHUP. */
+static int check_file(const char *path, struct adl_error *err)
+{
+    if (!strcmp(path, "-"))
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "--model -: standard input cannot be read again on SIGHUP; save it to a file "
+            "first");
+    if (access(path, R_OK) < 0) {
+        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot read the model: %s", path, strerror(errno));
+        adl_service_explain(path, err);
+        return -1;
+    }
+    if (!adl_file_is_regular(path))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: is %s; a model has to be a regular file, so that SIGHUP can read it "
+                        "again",
+                        path, adl_file_is_folder(path) ? "a directory" : "not a regular file");
+    return 0;
+}
+
+static int add_models(struct adl_registry *registry, const struct adl_option_list *models,
+                      struct adl_error *err)
+{
+    char path[ADL_DEFAULT_MODEL_PATH];
+    struct adl_registry_table *table;
+    int result = 0;
+
+    for (size_t i = 0; i < models->count; i++)
+        if (adl_registry_add(registry, models->items[i], err) < 0)
+            return -1;
+    if (models->count == 0 &&
+        (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
+        return -1;
+    table = adl_registry_table(registry);
+    for (size_t i = 0; result == 0 && i < table->count; i++)
+        result = check_file(table->entries[i].path, err);
+    adl_registry_table_release(table);
+    return result;
+}
+
+int adl_serve_models_open(struct adl_server *server, const struct adl_serve_models *options,
+                          struct adl_error *err)
+{
+    const struct adl_watch_config watch = {.registry = server->registry, .folder = options->folder};
+
+    adl_registry_keep_versions(server->registry, (size_t)options->keep_versions);
+    if (add_models(server->registry, options->models, err) < 0)
+        return -1;
+    if (options->folder && adl_registry_open_folder(server->registry, options->folder, err) < 0) {
+        adl_service_explain(options->folder, err);
+        return -1;
+    }
+    if (!options->watch || options->check_only)
+        return 0;
+    server->watch = adl_watch_create(&watch, err);
+    return server->watch ? 0 : -1;
+}
+
+static bool on_changed(void *context, const char *name, const char *file)
+{
+    return adl_model_changes_notice(context, ADL_MODEL_CHANGED, name, file);
+}
+
+static bool on_gone(void *context, const char *name, const char *file)
+{
+    return adl_model_changes_notice(context, ADL_MODEL_GONE, name, file);
+}
+
+int adl_serve_models_watch(struct adl_server *server, struct adl_error *err)
+{
+    const struct adl_watch_hooks hooks = {
+        .changed = on_changed, .gone = on_gone, .context = server->model_changes};
+
+    return server->watch ? adl_watch_start(server->watch, &hooks, err) : 0;
+}
