@@ -7,7 +7,7 @@
  * changes something makes a new table beside the old one and swaps one pointer. A request takes the
  * table, finds its version, holds that, and lets the table go; who lists the models walks a table
  * that does not change under him. A version is freed with its last table and its last request. A
- * table has some ten KiB and changes are rare, so it is copied as a whole.
+ * table has some 20 KiB and changes are rare, so it is copied as a whole.
  *
  * Threads and locks. One thread at a time changes the registry, so that changes need no lock among
  * themselves. `lock` protects the pointer to the present table and is held for the few instructions

@@ -143,13 +143,14 @@ function answerOf(response, resolve) {
 }
 
 // What only the listener for administration has.
-function portOf(server, target) {
-    return /^\/(metrics|reload)\b/.test(target) ? server.admin : server.port;
+function portOf(server, method, target) {
+    return /^\/(metrics|reload)\b/.test(target) ||
+        (/^\/models\//.test(target) && /^(PUT|DELETE)$/.test(method)) ? server.admin : server.port;
 }
 
 function ask(server, method, target, headers = {}, body = undefined) {
     return new Promise((resolve, reject) => {
-        const request = http.request({ port: portOf(server, target), host: '127.0.0.1', method, path: target,
+        const request = http.request({ port: portOf(server, method, target), host: '127.0.0.1', method, path: target,
             headers: { Host: 'localhost', ...headers }, agent: false },
         (response) => answerOf(response, resolve));
         request.on('error', reject);
@@ -161,7 +162,7 @@ function ask(server, method, target, headers = {}, body = undefined) {
 function askRaw(server, text) {
     return new Promise((resolve, reject) => {
         const pieces = [];
-        const socket = net.connect(portOf(server, text.split(' ')[1]), '127.0.0.1', () => socket.write(text, 'latin1'));
+        const socket = net.connect(portOf(server, ...text.split(' ')), '127.0.0.1', () => socket.write(text, 'latin1'));
         socket.on('error', reject);
         socket.on('data', (piece) => pieces.push(piece));
         socket.on('close', () => {
@@ -221,6 +222,7 @@ function form(...images) {
 
 const FORM = { 'Content-Type': 'multipart/form-data; boundary=b' };
 const JPEG = { 'Content-Type': 'image/jpeg' };
+const JSON_TYPE = { 'Content-Type': 'application/json' };
 
 // Refusals that are the same for all routes.
 async function checkAll(server) {
@@ -322,7 +324,6 @@ async function checkLocalize(server) {
 
 async function checkAnnotations(server) {
     const route = '/annotations/{name}';
-    const JSON_TYPE = { 'Content-Type': 'application/json' };
     const put = (name, target, headers, body, status, problem) =>
         expect(name, ask(server, 'PUT', `/annotations/${target}`, headers, body), route, 'put',
             status, problem);
@@ -406,8 +407,57 @@ async function checkAdministration() {
     await reload('a reload on the other listener', { admin: server.port }, {}, 404, 'unknown-path');
     fs.writeFileSync(file, 'no model');
     await reload('a reload of a broken file', server, {}, 500, 'reload-failed');
+    await expect('no folder of models', ask(server, 'PUT', '/models/a', JSON_TYPE, '{}'),
+        '/models/{name}', 'put', 403, 'forbidden');
     await stop(server);
     fs.unlinkSync(file);
+    await checkModels();
+}
+
+async function checkModels() {
+    const route = '/models/{name}';
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'adl-models-'));
+    process.on('exit', () => fs.rmSync(folder, { recursive: true }));
+    fs.copyFileSync(model, path.join(folder, 'a.safetensors'));
+    fs.writeFileSync(path.join(folder, 'broken.safetensors'), 'no model');
+    const server = await startReady('--model', model, '--models-dir', folder, '--keep-versions', '2',
+        '--timeout', '2');
+    const put = (name, body, status, problem, headers = JSON_TYPE) =>
+        expect(`PUT ${name} ${JSON.stringify(body).slice(0, 60)}`,
+            ask(server, 'PUT', `/models/${name}`, headers, JSON.stringify(body)), route, 'put', status,
+            problem);
+    const remove = (name, status, problem) =>
+        expect(`DELETE ${name}`, ask(server, 'DELETE', `/models/${name}`), route, 'delete', status,
+            problem);
+    await put('a', { file: 'a.safetensors' }, 201);
+    await put('a', { file: 'a.safetensors' }, 200);
+    await put('b', { alias_of: 'a' }, 201);
+    await put('b', { alias_of: 'default' }, 200);
+    await put('b', { alias_of: 'nope' }, 404, 'unknown-model');
+    await put('b', { file: 'a.safetensors' }, 409, 'model-conflict');
+    await put('c', { file: 'nope.safetensors' }, 404, 'unknown-model-file');
+    await put('c', { file: '../a.safetensors' }, 400, 'malformed-request');
+    await put('c', { file: 'broken.safetensors' }, 422, 'unusable-model');
+    await put('c', { file: 'a'.repeat(5000) }, 413, 'body-too-large');
+    await put('c', {}, 415, 'unsupported-media-type', { 'Content-Type': 'text/plain' });
+    await expect('no change', askRaw(server, 'PUT /models/c HTTP/1.1\r\nHost: localhost\r\n' +
+        'Connection: close\r\n\r\n'), route, 'put', 411, 'length-required');
+    await expect('a slow change', askRaw(server, 'PUT /models/c HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{'), route, 'put', 408,
+    'client-too-slow');
+    const { model_version: version } = JSON.parse((await ask(server, 'GET', '/models/a')).body);
+    await expect('a version', ask(server, 'GET', `/models/a@${version}`), route, 'get', 200);
+    await expect('an alias', ask(server, 'GET', '/models/b'), route, 'get', 200);
+    await expect('the list', ask(server, 'GET', '/models'), '/models', 'get', 200);
+    for (const method of ['PUT', 'DELETE'])
+        await expect(`${method} on the other listener`,
+            ask({ admin: server.port }, method, '/models/a', JSON_TYPE, '{}'), route,
+            method.toLowerCase(), 405, 'method-not-allowed');
+    await remove('default', 409, 'model-conflict');
+    await remove('nope', 404, 'unknown-model');
+    await remove('b', 204);
+    await remove('a', 204);
+    await stop(server);
 }
 
 // A server that is loading, then full, then shutting down.
