@@ -442,6 +442,18 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
         mirror_input(input, (size_t)image->height, (size_t)image->width);
 }
 
+void adl_view_load_tensor(const struct adl_view_run *run, int view, int slot, const float *tensor)
+{
+    const struct adl_view_item *item = &run->items[view];
+    const size_t h = (size_t)run->sizes.items[item->view.size].h;
+    const size_t w = (size_t)run->sizes.items[item->view.size].w;
+    float *input = adl_session_input(item->session, slot);
+
+    memcpy(input, tensor, 3 * h * w * sizeof *input);
+    if (item->view.mirrored)
+        mirror_input(input, h, w);
+}
+
 static double *scratch_of(const struct adl_view_run *run, int slot)
 {
     return run->scratch + (size_t)slot * run->scratch_doubles;

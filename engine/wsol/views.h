@@ -115,6 +115,9 @@ void adl_view_images_release(struct adl_view_images *images);
 void adl_view_load(const struct adl_view_run *run, int view, int slot,
                    const struct adl_view_images *images, const float mean[3], const float std[3]);
 
+/* As adl_view_load() from an input of the network, h x w x 3 floats of the view's size. */
+void adl_view_load_tensor(const struct adl_view_run *run, int view, int slot, const float *tensor);
+
 /* Adds the maps of image `slot` and of `count` classes to maps[], run->map_h x run->map_w each;
  * after the last view these are the averaged maps. Many classes at once take less time than one
  * after the other, to the same bits. Does nothing for a view that does not count. The rule has a

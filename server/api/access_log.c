@@ -91,7 +91,7 @@ static json_t *fields_of(const struct adl_exchange *exchange, bool sent, double 
                   http->remote, "token", *exchange->token ? exchange->token : NULL, "method",
                   adl_method_names[exchange->method], "path", adl_json_from_text(path), "status",
                   http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
-                  (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model,
+                  (json_int_t)http->reply.length, "duration_ms", ms, "model", *exchange->model ? exchange->model : NULL,
                   "problem", exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
     if (fields && exchange->images > 1)
         json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));

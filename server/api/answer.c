@@ -28,14 +28,25 @@ static char *dump(json_t *json, size_t *length)
     return text;
 }
 
+bool adl_exchange_is_inference(const struct adl_http_request *http)
+{
+    return http->path && !strncmp(http->path, "/v2", 3) && (!http->path[3] || http->path[3] == '/');
+}
+
 void adl_answer_no_memory(struct adl_http_request *http)
 {
+    static const char plain[] = "{\"error\":\"there is not enough memory for the reply\"}\n";
     static const char text[] = "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
                                "out of memory\",\"status\":503,\"detail\":\"there is not enough "
                                "memory for the reply\"}\n";
 
     adl_http_add_header(http, "Retry-After", "1");
     adl_http_add_header(http, "Cache-Control", "no-store");
+    if (adl_exchange_is_inference(http)) {
+        adl_http_reply(http, 503, "application/json",
+                       (struct adl_http_body){plain, sizeof plain - 1, NULL});
+        return;
+    }
     adl_http_reply(http, 503, "application/problem+json",
                    (struct adl_http_body){text, sizeof text - 1, NULL});
 }
@@ -45,13 +56,16 @@ void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
 {
     struct adl_http_body body = {.release = adl_free};
     char detail[sizeof((struct adl_error *)0)->message];
+    const bool inference = adl_exchange_is_inference(exchange->http);
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(detail, sizeof detail, fmt, args);
     va_end(args);
     exchange->problem = problem;
-    body.data = dump(adl_problem_json(problem, detail, exchange->request_id), &body.length);
+    body.data = dump(inference ? json_pack("{s:o}", "error", adl_json_from_text(detail))
+                               : adl_problem_json(problem, detail, exchange->request_id),
+                     &body.length);
     if (!body.data) {
         exchange->problem = ADL_PROBLEM_OUT_OF_MEMORY;
         adl_answer_no_memory(exchange->http);
@@ -60,8 +74,8 @@ void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
     if (retry_after_s > 0)
         adl_http_add_header(exchange->http, "Retry-After", "%u", retry_after_s);
     no_store(exchange);
-    adl_http_reply(exchange->http, adl_problem_row(problem)->status, "application/problem+json",
-                   body);
+    adl_http_reply(exchange->http, adl_problem_row(problem)->status,
+                   inference ? "application/json" : "application/problem+json", body);
 }
 
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length)

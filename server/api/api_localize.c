@@ -15,7 +15,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -24,9 +23,9 @@
 #include "base/size.h"
 #include "image/image_decode.h"
 #include "server/api/answer_cost.h"
+#include "server/api/job_answer.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
-#include "server/api/tracing.h"
 #include "server/http/multipart.h"
 
 /* The work for one request. Its jobs belong to the batcher until `pending` is 0. */
@@ -94,29 +93,11 @@ static bool check_body(struct localize *l)
 {
     struct adl_exchange *exchange = l->exchange;
     const struct adl_http_request *http = exchange->http;
-    const char *coding = adl_http_header(http, "Content-Encoding");
     const char *detail;
     char text[300];
 
-    if (!http->has_body && !adl_http_header(http, "Content-Length")) {
-        adl_answer_problem(exchange, ADL_PROBLEM_LENGTH_REQUIRED, 0,
-                           "the request has neither Content-Length nor a body in chunks");
+    if (!adl_check_body(exchange))
         return false;
-    }
-    if (http->content_length > 0 && (size_t)http->content_length > exchange->server->max_body) {
-        adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
-                           "the body has %lld bytes; the limit set by --max-body is %zu",
-                           http->content_length, exchange->server->max_body);
-        return false;
-    }
-    if (coding && strcasecmp(coding, "identity") != 0) {
-        adl_http_add_header(exchange->http, "Accept-Encoding", "identity");
-        adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
-                           "Content-Encoding: %s: encoded bodies are not supported; send the "
-                           "bytes of the image file",
-                           ADL_SHORT(coding));
-        return false;
-    }
     l->body =
         adl_params_body_type(adl_http_header(http, "Content-Type"), text, sizeof text, &detail);
     if (l->body == ADL_BODY_UNSUPPORTED) {
@@ -126,53 +107,19 @@ static bool check_body(struct localize *l)
     return true;
 }
 
-/* Returns how long the views take for `classes` classes, as a multiple of the image alone. The map
- * of another layer takes a forward and a backward pass of the network above it for each class,
- * which is counted as twice the image; the principal component of a class takes iterations over the
- * features, counted as a fifth (100 classes of MobileNetV1 at 224x224, with a map stride of 1, took
- * 0.54 s of processor time, instead of 0.10 s with weighted sums). */
-static double cost_of(const struct localize *l, const struct adl_map_rule *map, int classes)
-{
-    const struct adl_map_views *views = &map->views;
-    const struct adl_model *model = l->served->model;
-    double cost = adl_map_views_cost(views, model->input_h, model->input_w, model->stride1 != NULL);
-
-    if (map->weights == ADL_MAP_WEIGHTS_PC1)
-        cost *= 1 + 0.2 * classes;
-    return views->layer.method == ADL_LAYER_NONE ? cost : cost * (1 + 2 * classes);
-}
-
-/* Classes whose maps the model's own rule may always have: the page asks for so many. */
-#define OWN_CLASSES 5
-
 /* Returns whether the classes that are present are localized, however many these are. */
 static bool takes_present(const struct localize *l)
 {
     return l->served->model->labels.several && !l->params.top_k_given;
 }
 
-/* Checks that the views of the map neither take too long nor too much memory. What the model's own
- * rule needs for OWN_CLASSES classes is always allowed. */
 static int check_views(const struct localize *l, struct adl_error *err)
 {
-    const struct adl_model *model = l->served->model;
-    double limit = l->exchange->server->max_map_cost;
     /* Without top_k at most so many are asked for; see fill_job(). */
-    int wanted = takes_present(l) ? OWN_CLASSES : l->params.top_k;
-    int classes = ADL_MIN(wanted, model->arch.num_classes);
-    double cost = cost_of(l, &l->map, classes);
-    bool by_class = cost > cost_of(l, &l->map, 0);
+    int wanted = takes_present(l) ? ADL_OWN_CLASSES : l->params.top_k;
+    int classes = ADL_MIN(wanted, l->served->model->arch.num_classes);
 
-    if (cost > limit && cost > cost_of(l, &model->map, ADL_MIN(classes, OWN_CLASSES)))
-        return adl_fail(
-            err, ADL_ERR_ARG,
-            "%s cost %.1f times the image alone; the limit set by --max-map-cost is %g",
-            by_class ? "the views of the map and the classes, each with a map that takes long,"
-                     : "the scales and mirror images of the map",
-            cost, limit);
-    if (adl_map_views_check(&l->map.views, model->input_h, model->input_w, err) < 0)
-        return -1;
-    return adl_views_check_layer(l->served->views, &l->map.views, err);
+    return adl_check_views(l->exchange, l->served, &l->map, classes, err);
 }
 
 static bool choose_model(struct localize *l)
@@ -187,7 +134,7 @@ static bool choose_model(struct localize *l)
                            loading, "%s", err.message);
         return false;
     }
-    exchange->model = l->served->name;
+    snprintf(exchange->model, sizeof exchange->model, "%s", l->served->name);
     l->map = l->served->model->map;
     if (adl_map_rule_change(&l->map, &l->params.map, l->served->model->foreground, &err) < 0 ||
         check_views(l, &err) < 0) {
@@ -208,12 +155,6 @@ static bool choose_model(struct localize *l)
         }
     }
     return true;
-}
-
-static void queue_full(struct adl_exchange *exchange, const char *detail)
-{
-    adl_answer_problem(exchange, ADL_PROBLEM_QUEUE_FULL,
-                       adl_batcher_retry_after_s(exchange->server->batcher), "%s", detail);
 }
 
 void adl_api_localize_begin(struct adl_exchange *exchange)
@@ -242,7 +183,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     if (!choose_model(l))
         return;
     if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange).client)) {
-        queue_full(exchange, "the queue is full; try again shortly");
+        adl_answer_queue_full(exchange, "the queue is full; try again shortly");
         return;
     }
     adl_http_take_body(exchange->http, exchange->server->max_body);
@@ -250,24 +191,9 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
 
 /* --- stage 4: the answer -------------------------------------------------------- */
 
-/* Returns the problem to answer for a job that failed. */
-static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
-{
-    if (job->pushed_out)
-        return ADL_PROBLEM_QUEUE_FULL;
-    if (job->err.kind == ADL_ERR_BUSY)
-        return l->exchange->server->draining ? ADL_PROBLEM_DRAINING : ADL_PROBLEM_DEADLINE_EXCEEDED;
-    return adl_problem_of(job->err.kind);
-}
-
 static void answer_failure(struct localize *l, const struct adl_job *job)
 {
-    enum adl_problem problem = problem_of(l, job);
-    unsigned retry_s = problem == ADL_PROBLEM_QUEUE_FULL
-                           ? adl_batcher_retry_after_s(l->exchange->server->batcher)
-                           : adl_problem_row(problem)->status == 503;
-
-    adl_answer_problem(l->exchange, problem, retry_s, "%s", job->err.message);
+    adl_answer_job_problem(l->exchange, adl_job_problem(l->exchange, job), job->err.message);
 }
 
 /* --- what the answer takes ----------------------------------------------------- */
@@ -407,8 +333,9 @@ static void append_result(struct localize *l, struct adl_job *job, struct adl_st
     json = job_json(l, job, false);
 
     if (!json)
-        json = json_pack("{s:o}", "error",
-                         adl_problem_json(problem_of(l, job), job->err.message, NULL));
+        json =
+            json_pack("{s:o}", "error",
+                      adl_problem_json(adl_job_problem(l->exchange, job), job->err.message, NULL));
     if (!json || json_dump_callback(json, append, text, ADL_REPLY_JSON_FLAGS) < 0)
         text->failed = true;
     json_decref(json);
@@ -431,25 +358,6 @@ static void answer_form(struct localize *l)
     adl_str_release(&text);
 }
 
-/* Adds up what the log says about the images. */
-static void note_times(struct localize *l)
-{
-    struct adl_stage_times *times = &l->exchange->times;
-
-    times->known = true;
-    times->ahead = l->jobs[0].ahead;
-    for (size_t i = 0; i < l->job_count; i++) {
-        const struct adl_job *job = &l->jobs[i];
-        times->ms[ADL_STAGE_DECODE] += job->timing.decode;
-        times->ms[ADL_STAGE_QUEUE] += job->timing.queue;
-        times->ms[ADL_STAGE_INFERENCE] += job->timing.inference;
-        times->ms[ADL_STAGE_POSTPROCESS] += job->timing.postprocess;
-        times->batch = ADL_MAX(times->batch, job->batch);
-        for (int stage = 0; stage < ADL_STAGE_COUNT; stage++)
-            adl_tracing_join(&times->spans[stage], &job->stages[stage]);
-    }
-}
-
 static void on_finished(struct adl_job *job)
 {
     struct localize *l = job->context;
@@ -464,7 +372,7 @@ static void on_finished(struct adl_job *job)
     if (atomic_fetch_sub(&l->pending, 1) > 1)
         return;
     l->last = (size_t)(job - l->jobs);
-    note_times(l);
+    adl_note_job_times(l->exchange, l->jobs, l->job_count);
     if (is_form(l)) {
         answer_form(l);
         keep_only(l, http->reply.length);
@@ -472,11 +380,7 @@ static void on_finished(struct adl_job *job)
         answer_one(l);
         keep(l, job, http->reply.length);
     }
-    const struct adl_stage_span encode = {begin, adl_clock_ns()};
-    l->exchange->times.spans[ADL_STAGE_ENCODE] = encode;
-    l->exchange->times.ms[ADL_STAGE_ENCODE] = adl_clock_ms(encode.begin_ns, encode.end_ns);
-    adl_histogram_add(&l->exchange->server->metrics.stage_seconds[ADL_STAGE_ENCODE],
-                      &adl_buckets_seconds, l->exchange->times.ms[ADL_STAGE_ENCODE] / 1e3);
+    adl_note_encode_time(l->exchange, begin);
     adl_http_resume(http);
 }
 
@@ -491,6 +395,7 @@ static bool is_abandoned(const struct adl_job *job)
 static void fill_job(struct localize *l, struct adl_job *job, const void *bytes, size_t length)
 {
     const struct adl_server *server = l->exchange->server;
+    const struct adl_model *model = l->served->model;
 
     *job = (struct adl_job){
         .bytes = bytes,
@@ -501,13 +406,15 @@ static void fill_job(struct localize *l, struct adl_job *job, const void *bytes,
                    .keep_image = l->overlay != ADL_IMAGE_UNKNOWN},
         .query = {.class_id = l->class_id,
                   .top_k = takes_present(l) ? 0 : (size_t)l->params.top_k,
-                  .most = cost_of(l, &l->map, 1) > cost_of(l, &l->map, 0) ? OWN_CLASSES : 0,
+                  .most = adl_map_cost(model, &l->map, 1) > adl_map_cost(model, &l->map, 0)
+                              ? ADL_OWN_CLASSES
+                              : 0,
                   .label_threshold = l->params.label_threshold,
                   .map = l->map,
                   .boxes = l->params.boxes},
         .sender = adl_sender_of(l->exchange),
         .alone = !is_form(l),
-        .run_cost = ADL_MAX(1, cost_of(l, &l->map, (int)class_count(l))),
+        .run_cost = ADL_MAX(1, adl_map_cost(model, &l->map, (int)class_count(l))),
         .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,
         .abandoned = is_abandoned,
         .finished = on_finished,
@@ -609,7 +516,7 @@ void adl_api_localize(struct adl_exchange *exchange)
         if (exchange->server->draining)
             adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "%s", err.message);
         else
-            queue_full(exchange, err.message);
+            adl_answer_queue_full(exchange, err.message);
         adl_http_resume(http);
     }
 }

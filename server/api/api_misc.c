@@ -26,8 +26,7 @@ static void answer_word(struct adl_exchange *exchange, const char *word)
                    (struct adl_http_body){word, strlen(word), NULL});
 }
 
-/* Returns whether the server accepts requests; if not, answers the request with the reason. */
-static bool is_ready(struct adl_exchange *exchange)
+bool adl_check_ready(struct adl_exchange *exchange)
 {
     if (exchange->server->draining || exchange->server->leaving)
         adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
@@ -47,14 +46,14 @@ void adl_api_healthz(struct adl_exchange *exchange, const char *rest)
 void adl_api_readyz(struct adl_exchange *exchange, const char *rest)
 {
     (void)rest;
-    if (is_ready(exchange))
+    if (adl_check_ready(exchange))
         answer_word(exchange, "ready\n");
 }
 
 void adl_api_health(struct adl_exchange *exchange, const char *rest)
 {
     (void)rest;
-    if (is_ready(exchange))
+    if (adl_check_ready(exchange))
         adl_answer_json(exchange, json_pack("{s:s}", "status", "ok"));
 }
 

@@ -70,7 +70,8 @@ static void allow_origin(struct adl_exchange *exchange)
         return;
     adl_http_add_header(exchange->http, "Access-Control-Allow-Origin", "%s", allowed);
     adl_http_add_header(exchange->http, "Access-Control-Expose-Headers",
-                        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy");
+                        "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, "
+                        "Inference-Header-Content-Length");
     adl_http_add_header(exchange->http, "Vary", "Origin");
 }
 
@@ -80,7 +81,8 @@ static void answer_options(struct adl_exchange *exchange, const char *methods)
     if (adl_http_header(exchange->http, "Access-Control-Request-Method")) {
         adl_http_add_header(exchange->http, "Access-Control-Allow-Methods", "%s", methods);
         adl_http_add_header(exchange->http, "Access-Control-Allow-Headers",
-                            "Authorization, Content-Type, X-Request-Id, traceparent");
+                            "Authorization, Content-Type, X-Request-Id, traceparent, "
+                            "Inference-Header-Content-Length");
         adl_http_add_header(exchange->http, "Access-Control-Max-Age", "600");
     }
     adl_http_reply(exchange->http, 204, NULL, (struct adl_http_body){0});

@@ -34,23 +34,38 @@ size_t adl_route_count(void)
     return ADL_COUNT(adl_routes) - 1;
 }
 
+/* Returns whether a path has the form of a pattern, in which "{...}" stands for any segment, or for
+ * all that is left if `folders` is set. Sets *rest to what the first of them stands for and all
+ * that follows. */
+static bool matches(const char *path, const char *pattern, bool folders, const char **rest)
+{
+    *rest = NULL;
+    while (*pattern) {
+        if (*pattern != '{') {
+            if (*path++ != *pattern++)
+                return false;
+            continue;
+        }
+        size_t length = folders ? strlen(path) : strcspn(path, "/");
+        if (length == 0)
+            return false;
+        *rest = *rest ? *rest : path;
+        path += length;
+        pattern = strchr(pattern, '}') + 1;
+    }
+    *rest = *rest ? *rest : path;
+    return !*path;
+}
+
 const struct adl_route *adl_route_find(const char *path, const char **rest)
 {
-    *rest = "";
     for (size_t i = 0; adl_routes[i].path; i++) {
-        const char *pattern = adl_routes[i].path, *brace = strchr(pattern, '{');
-        size_t fixed = brace ? (size_t)(brace - pattern) : strlen(pattern);
-        if (strncmp(path, pattern, fixed) != 0)
-            continue;
+        const struct adl_route *route = &adl_routes[i];
         /* A file of the page may lie in a folder. */
-        bool one = !adl_routes[i].web;
-        if (brace ? !path[fixed] || (one && strchr(path + fixed, '/')) : path[fixed])
-            continue;
-        if (adl_routes[i].web && !adl_asset_find(path))
-            continue;
-        *rest = path + fixed;
-        return &adl_routes[i];
+        if (matches(path, route->path, route->web, rest) && (!route->web || adl_asset_find(path)))
+            return route;
     }
+    *rest = "";
     return NULL;
 }
 

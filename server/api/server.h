@@ -97,7 +97,7 @@ struct adl_exchange {
     struct adl_trace trace;
     enum adl_problem problem;     /* the answer; ADL_PROBLEM_NONE if it is not an error */
     struct adl_stage_times times; /* for the log */
-    const char *model;            /* for the log; NULL: none */
+    char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* for the log; "": none */
     size_t images;                /* for the log */
     void *work;                   /* data of the handler, freed by `release` */
     void (*release)(void *work);
@@ -106,9 +106,13 @@ struct adl_exchange {
     void (*answer_later)(struct adl_exchange *exchange);
 };
 
+/* Returns whether the request is one of the Open Inference Protocol, whose paths begin with /v2: its
+ * errors have the form {"error": "..."}. */
+bool adl_exchange_is_inference(const struct adl_http_request *http);
+
 /* --- answers; all set Cache-Control: no-store -------------------------------- */
 
-/* Answers with a problem document whose detail is formatted as by printf(). If `retry_after_s`
+/* Answers with a problem document, or with the form of errors of the protocol, whose detail is formatted as by printf(). If `retry_after_s`
  * is 0, there is no Retry-After header. */
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...) ADL_PRINTF(4, 5);
@@ -128,6 +132,9 @@ void adl_answer_packed(struct adl_exchange *exchange, int status, const char *ty
 /* Answers 200 with these bytes. Takes ownership of them; they were allocated by adl_malloc. */
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length);
 
+/* Returns whether the server accepts requests; if not, answers the request with the reason. */
+bool adl_check_ready(struct adl_exchange *exchange);
+
 /* Returns who the request counts for when work is shared out. */
 struct adl_sender adl_sender_of(const struct adl_exchange *exchange);
 
@@ -142,7 +149,7 @@ enum adl_where {
 };
 
 struct adl_route {
-    const char *path; /* "/models/{name}": any last segment */
+    const char *path; /* in "/models/{name}", {name} stands for any segment */
     enum adl_where where;
     enum adl_right right; /* that a token has to have; 0: ADL_RIGHT_LOCALIZE */
     bool open;            /* needs no token */
@@ -151,7 +158,8 @@ struct adl_route {
     bool annotations;     /* absent without --annotations */
     /* PUT and DELETE exist on the listener of --admin-listen only, and need ADL_RIGHT_ADMIN. */
     bool changed_on_admin;
-    /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}.
+    /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}, with
+     * all that follows.
      * post_begin is called with the headers and may refuse the request; `post` is called when
      * the body has arrived. The same holds for the other methods that have two handlers. */
     void (*get)(struct adl_exchange *exchange, const char *rest);
@@ -170,8 +178,8 @@ extern const struct adl_route adl_routes[];
 /* Returns the number of routes, without that last row. */
 size_t adl_route_count(void);
 
-/* Returns the route of a path and sets *rest to the segment in place of {name} ("" if there is
- * none); NULL: no route. */
+/* Returns the route of a path and sets *rest to the segment in place of the first {...} and to all
+ * that follows it ("" if there is none); NULL: no route. */
 const struct adl_route *adl_route_find(const char *path, const char **rest);
 /* Writes the methods of a route, such as "GET, HEAD, OPTIONS", on a listener into `text`. */
 void adl_route_methods(const struct adl_route *route, const struct adl_door *door, char text[64]);

@@ -44,7 +44,7 @@ void adl_tracing_end(const struct adl_exchange *exchange, bool sent)
     snprintf(span.path, sizeof span.path, "%s", http->path);
     snprintf(span.remote, sizeof span.remote, "%s", http->remote);
     snprintf(span.request_id, sizeof span.request_id, "%s", exchange->request_id);
-    snprintf(span.model, sizeof span.model, "%s", exchange->model ? exchange->model : "");
+    snprintf(span.model, sizeof span.model, "%s", exchange->model);
     snprintf(span.agent, sizeof span.agent, "%s", agent ? agent : "");
     memcpy(span.stages, exchange->times.spans, sizeof span.stages);
     adl_tracer_end(exchange->server->tracer, &span);

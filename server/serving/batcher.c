@@ -157,7 +157,12 @@ static enum adl_lane job_examine(const struct adl_batcher *b, struct adl_job *jo
     struct adl_error ignored = {0};
 
     adl_map_views_sizes(&job->query.map.views, model->input_h, model->input_w, &sizes);
-    (void)!adl_predict_examine(job->bytes, job->length, &job->decode, &sizes, &needs, &ignored);
+    if (job->read)
+        needs = (struct adl_predict_needs){.decode_bytes = job->read_bytes,
+                                           .kept_bytes = job->read_bytes,
+                                           .decode_ms = job->read_ms};
+    else
+        (void)!adl_predict_examine(job->bytes, job->length, &job->decode, &sizes, &needs, &ignored);
     const double pixels = (double)needs.width * (double)needs.height;
     const size_t answer = job->answer.bytes + (size_t)(job->answer.bytes_per_pixel * pixels);
     const double ms = needs.decode_ms + job->answer.ms + job->answer.ns_per_pixel * pixels * 1e-6;

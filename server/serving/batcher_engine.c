@@ -42,7 +42,7 @@ static void batcher_load(const struct adl_batcher *b, struct adl_job *job)
     adl_predict_load(job->served->model, &job->input, &b->run, b->view, job->slot);
     adl_session_ask(b->run.items[b->view].session, job->slot, job->query.class_id);
     if (b->view == b->run.count - 1)
-        adl_view_images_release(&job->input.resized);
+        adl_predict_input_loaded(&job->input);
 }
 
 static void batcher_collect(const struct adl_batcher *b, struct adl_job *job)

@@ -68,8 +68,11 @@ static void batcher_decode(struct adl_batcher *b, struct adl_job *job)
 
     adl_map_views_sizes(&job->query.map.views, model->input_h, model->input_w, &sizes);
     /* On failure the error is in job->err. */
-    (void)!adl_predict_decode(job->bytes, job->length, &job->decode, &sizes, &job->input,
-                              &job->err);
+    if (job->read)
+        (void)!job->read(job, &job->err);
+    else
+        (void)!adl_predict_decode(job->bytes, job->length, &job->decode, &sizes, &job->input,
+                                  &job->err);
     job->timing.decode = batcher_stage_done(b, job, ADL_STAGE_DECODE, begin, adl_clock_ns());
 }
 

@@ -35,6 +35,11 @@ struct adl_job {
     bool alone;      /* the only job of its request: its place may be taken by another client */
     double run_cost; /* time of the network, in times that of one plain image; at least 1 */
     struct adl_job_answer answer;
+    /* A job without an image file: called by a worker in place of decoding one. Fills `input`, as
+     * adl_predict_decode() does; fails with a reason for the client. NULL: `bytes` are a file. */
+    int (*read)(struct adl_job *job, struct adl_error *err);
+    size_t read_bytes;    /* of the memory that `input` then takes */
+    double read_ms;       /* an estimate of the time */
     uint64_t deadline_ns; /* in the time of adl_clock_ns() */
     /* Returns whether the result is not needed any more; NULL: it is always needed. Called by
      * any thread of the batcher. */

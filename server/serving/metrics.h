@@ -14,7 +14,7 @@
 
 /* Maximum number of routes by which requests are counted, including the one that stands for
  * unknown paths. */
-#define ADL_METRICS_ROUTES 32
+#define ADL_METRICS_ROUTES 48
 
 enum adl_method_index {
     ADL_METHOD_GET,

@@ -15,11 +15,19 @@
 #include "image/image_decode.h"
 #include "io/file.h"
 #include "wsol/cam.h"
+#include "wsol/session_cam.h"
 
 void adl_predict_input_drop(struct adl_predict_input *input)
 {
     adl_image_release(&input->image);
+    adl_predict_input_loaded(input);
+}
+
+void adl_predict_input_loaded(struct adl_predict_input *input)
+{
     adl_view_images_release(&input->resized);
+    adl_free(input->tensor);
+    input->tensor = NULL;
 }
 
 void adl_predict_input_release(struct adl_predict_input *input)
@@ -125,7 +133,10 @@ int adl_predict_read(const char *path, const struct adl_predict_decode *how,
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
                       const struct adl_view_run *run, int view, int slot)
 {
-    adl_view_load(run, view, slot, &input->resized, model->mean, model->std);
+    if (input->tensor)
+        adl_view_load_tensor(run, view, slot, input->tensor);
+    else
+        adl_view_load(run, view, slot, &input->resized, model->mean, model->std);
 }
 
 void adl_predictions_release(struct adl_predictions *predictions)
@@ -135,6 +146,9 @@ void adl_predictions_release(struct adl_predictions *predictions)
         adl_localization_release(&predictions->items[i].place);
     }
     adl_free(predictions->items);
+    adl_free(predictions->outputs.logits);
+    adl_free(predictions->outputs.scores);
+    adl_free(predictions->outputs.cam);
     memset(predictions, 0, sizeof *predictions);
 }
 
@@ -200,6 +214,31 @@ static int choose_classes(const struct adl_session *session, int index,
     return 0;
 }
 
+/* Copies what the network itself gives: see struct adl_predict_outputs. */
+static int keep_outputs(const struct adl_session *session, int slot, const float *probabilities,
+                        int class_id, struct adl_predict_outputs *out, struct adl_error *err)
+{
+    const struct adl_plan *plan = adl_session_plan(session);
+    const struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+    const size_t classes = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
+
+    *out = (struct adl_predict_outputs){
+        .classes = classes,
+        .logits = adl_malloc(classes, sizeof(float)),
+        .scores = adl_malloc(classes, sizeof(float)),
+        .map_w = map.w,
+        .map_h = map.h,
+        .cam = adl_malloc((size_t)map.h * (size_t)map.w, sizeof(float)),
+    };
+    if (!out->logits || !out->scores || !out->cam)
+        return adl_fail_nomem(err, "the outputs of the network");
+    memcpy(out->logits, adl_session_output(session, ADL_OUTPUT_LOGITS, slot),
+           classes * sizeof(float));
+    memcpy(out->scores, probabilities, classes * sizeof(float));
+    adl_session_cam(session, slot, class_id, &(struct adl_map_rule){0}, out->cam);
+    return 0;
+}
+
 /* Chooses the classes by the scores of the plain view and makes room for their maps. */
 static int begin_predictions(const struct adl_view_run *run, int slot,
                              const struct adl_predict_query *query,
@@ -238,6 +277,9 @@ static int begin_predictions(const struct adl_view_run *run, int slot,
             goto out;
         }
     }
+    if (query->keep_outputs)
+        ADL_TRY(keep_outputs(run->items[0].session, slot, probabilities,
+                             predictions->items[0].class_id, &predictions->outputs, err));
     result = 0;
 out:
     adl_free(probabilities);

@@ -26,6 +26,9 @@ struct adl_predict_input {
     struct adl_image_info info; /* of the image as displayed */
     struct adl_image image;     /* the whole image, if it was to be kept */
     struct adl_view_images resized;
+    /* In place of an image: the network's input, h x w x 3 floats (NHWC), already normalised, at
+     * the model's input size; then the rule has no views at other sizes. Owned; NULL: none. */
+    float *tensor;
 };
 
 void adl_predict_input_release(struct adl_predict_input *input);
@@ -65,6 +68,9 @@ int adl_predict_read(const char *path, const struct adl_predict_decode *how,
                      const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                      struct adl_error *err) ADL_MUST_CHECK;
 
+/* Frees what adl_predict_load() reads. */
+void adl_predict_input_loaded(struct adl_predict_input *input);
+
 /* Writes the input of image `slot` of the batch for a view. */
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
                       const struct adl_view_run *run, int view, int slot);
@@ -88,6 +94,7 @@ struct adl_predict_query {
     /* The model's; both borrowed. NULL: probabilities as trained, and boxes without confidence. */
     const struct adl_certainty *certainty;
     const struct adl_confidence *confidence;
+    bool keep_outputs; /* of the network: what struct adl_predict_outputs has */
 };
 
 /* Completes a query whose `map` is final with what the model says about its classes and its
@@ -103,6 +110,16 @@ struct adl_prediction {
     struct adl_localization place; /* boxes, after locate; place.map is NULL, see below */
 };
 
+/* Outputs of the network for one image. */
+struct adl_predict_outputs {
+    size_t classes;
+    float *logits; /* `classes`; owned; NULL: they were not asked for */
+    float *scores; /* `classes`: the probabilities, as in struct adl_prediction; owned */
+    int map_w, map_h;
+    float *cam; /* map_h x map_w: the sum of the features weighted by the first class's weights,
+                 * whatever the map rule says; not normalised; owned */
+};
+
 struct adl_predictions {
     struct adl_prediction *items; /* most probable first; owned */
     size_t count;
@@ -111,6 +128,7 @@ struct adl_predictions {
     struct adl_map_rule map; /* the rule by which the maps were made; from the query */
     bool has_present;        /* it is known how strongly classes are seen */
     const struct adl_confidence *confidence; /* of their boxes, borrowed from the model; or NULL */
+    struct adl_predict_outputs outputs;
 };
 
 void adl_predictions_release(struct adl_predictions *predictions);

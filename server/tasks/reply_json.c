@@ -64,6 +64,24 @@ static json_t *numbers(const float *values, size_t count)
     return list;
 }
 
+void adl_reply_map(const struct adl_predictions *predictions,
+                   const struct adl_prediction *prediction, bool clip, float *values)
+{
+    const size_t count = (size_t)predictions->cam_w * (size_t)predictions->cam_h;
+    const struct adl_map_range *range = &prediction->place.range;
+    const double width = range->high - range->low;
+
+    if (adl_map_rule_is_reference(&predictions->map)) {
+        adl_heatmap_normalise(prediction->cam, count, values);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        values[i] = width > 0 ? (float)(((double)prediction->cam[i] - range->low) / width) : 0;
+        if (clip)
+            values[i] = fminf(fmaxf(values[i], 0), 1);
+    }
+}
+
 /* Returns the class map in 0..1, at the size of the feature map. By the reference's rule it is
  * normalised by its minimum and maximum; enlarging it and normalising it again gives the map
  * that the boxes are cut from. Other rules clip the enlarged map, and the clipped values cannot
@@ -75,22 +93,16 @@ static json_t *heatmap_array(const struct adl_predictions *predictions,
 {
     size_t count = (size_t)predictions->cam_w * (size_t)predictions->cam_h;
     bool reference = adl_map_rule_is_reference(&predictions->map);
-    const struct adl_map_range *range = &prediction->place.range;
-    double width = range->high - range->low;
     float *values = adl_malloc(count, sizeof *values);
     json_t *data, *raw = NULL, *result = NULL;
 
     if (!values)
         goto out;
-    if (reference) {
-        adl_heatmap_normalise(prediction->cam, count, values);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            values[i] = width > 0 ? (float)(((double)prediction->cam[i] - range->low) / width) : 0;
+    if (!reference) {
+        adl_reply_map(predictions, prediction, false, values);
         raw = numbers(values, count);
-        for (size_t i = 0; i < count; i++)
-            values[i] = fminf(fmaxf(values[i], 0), 1);
     }
+    adl_reply_map(predictions, prediction, true, values);
     data = numbers(values, count);
     if (data && (reference || raw))
         result = json_pack("{s:i, s:i, s:O, s:O*}", "width", predictions->cam_w, "height",

@@ -51,6 +51,12 @@ struct adl_reply {
  * ADL_ERR_LIMIT if the PNG heat maps have too many pixels in total. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Writes the class map of a located prediction, cam_h x cam_w values on the scale of the map that
+ * its boxes are cut from, where 0 and 1 are the ends: with `clip`, in 0..1. By the reference's rule
+ * they are so in any case. */
+void adl_reply_map(const struct adl_predictions *predictions,
+                   const struct adl_prediction *prediction, bool clip, float *values);
+
 /* Draws a prediction's heat map, boxes and label onto the image. `opacity` is the opacity of the
  * heat map, 0..1. */
 int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
