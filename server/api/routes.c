@@ -34,11 +34,13 @@ size_t adl_route_count(void)
     return ADL_COUNT(adl_routes) - 1;
 }
 
-/* Returns whether a path has the form of a pattern, in which "{...}" stands for any segment, or for
- * all that is left if `folders` is set. Sets *rest to what the first of them stands for and all
- * that follows. */
-static bool matches(const char *path, const char *pattern, bool folders, const char **rest)
+/* Returns whether a path is one of a route's, in whose pattern "{...}" stands for any segment; in
+ * that of files of the page, which may lie in a folder, for all that is left. Sets *rest to what
+ * the first of them stands for and all that follows. */
+static bool matches(const struct adl_route *route, const char *path, const char **rest)
 {
+    const char *pattern = route->path;
+
     *rest = NULL;
     while (*pattern) {
         if (*pattern != '{') {
@@ -46,7 +48,7 @@ static bool matches(const char *path, const char *pattern, bool folders, const c
                 return false;
             continue;
         }
-        size_t length = folders ? strlen(path) : strcspn(path, "/");
+        size_t length = route->web ? strlen(path) : strcspn(path, "/");
         if (length == 0)
             return false;
         *rest = *rest ? *rest : path;
@@ -54,17 +56,14 @@ static bool matches(const char *path, const char *pattern, bool folders, const c
         pattern = strchr(pattern, '}') + 1;
     }
     *rest = *rest ? *rest : path;
-    return !*path;
+    return !*path || (route->slash && !strcmp(path, "/"));
 }
 
 const struct adl_route *adl_route_find(const char *path, const char **rest)
 {
-    for (size_t i = 0; adl_routes[i].path; i++) {
-        const struct adl_route *route = &adl_routes[i];
-        /* A file of the page may lie in a folder. */
-        if (matches(path, route->path, route->web, rest) && (!route->web || adl_asset_find(path)))
-            return route;
-    }
+    for (size_t i = 0; adl_routes[i].path; i++)
+        if (matches(&adl_routes[i], path, rest) && (!adl_routes[i].web || adl_asset_find(path)))
+            return &adl_routes[i];
     *rest = "";
     return NULL;
 }

@@ -158,6 +158,7 @@ struct adl_route {
     bool annotations;     /* absent without --annotations */
     /* PUT and DELETE exist on the listener of --admin-listen only, and need ADL_RIGHT_ADMIN. */
     bool changed_on_admin;
+    bool slash;           /* a slash after the path makes no difference */
     /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}, with
      * all that follows.
      * post_begin is called with the headers and may refuse the request; `post` is called when

@@ -75,7 +75,7 @@ function faultsOf(answer, route, method) {
         if (!byRoute.includes(header) && !named.includes(header))
             faults.push(`the header ${header} is not described`);
     for (const header of named)
-        if (!['vary', 'accept-encoding', ...answer.status === 403 ? ['www-authenticate'] : []].includes(header) && !(header in answer.headers))
+        if (!['vary', 'accept-encoding', 'inference-header-content-length', ...answer.status === 403 ? ['www-authenticate'] : []].includes(header) && !(header in answer.headers))
             faults.push(`the header ${header} is missing`);
     const type = (answer.headers['content-type'] ?? '').split(';')[0];
     if (!response.content)
@@ -90,7 +90,7 @@ function faultsOf(answer, route, method) {
     const check = ajv.compile({ $ref: 'http://api/#' + pointer(...where, 'content', type, 'schema') });
     if (!check(JSON.parse(answer.body)))
         faults.push(ajv.errorsText(check.errors).slice(0, 600));
-    if (answer.status >= 400) {
+    if (answer.status >= 400 && !route.startsWith('/v2')) {
         const problem = JSON.parse(answer.body);
         if (problem.status !== answer.status || problem.request_id !== answer.headers['x-request-id'])
             faults.push('the problem contradicts the answer');
@@ -183,7 +183,7 @@ async function expect(name, answer, route, method, status, problem) {
     const faults = faultsOf(got, route, method);
     if (got.status !== status)
         faults.push(`status ${got.status}, expected ${status}`);
-    else if (problem && method !== 'head' && JSON.parse(got.body).type !== `/problems/${problem}`)
+    else if (problem && method !== 'head' && !route.startsWith('/v2') && JSON.parse(got.body).type !== `/problems/${problem}`)
         faults.push(`${JSON.parse(got.body).type}, expected ${problem}`);
     verdict(name, faults);
     return got;
@@ -194,6 +194,14 @@ async function expect(name, answer, route, method, status, problem) {
 const LONG = 'a'.repeat(400000); // more than a connection's memory
 const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/problems/queue-full',
     '/annotations/{name}': '/annotations/umbrella.jpg', '/{file}': '/style.css',
+    '/v2/models/{name}': '/v2/models/default',
+    '/v2/models/{name}/ready': '/v2/models/default/ready',
+    '/v2/models/{name}/versions/{version}': '/v2/models/default/versions/1',
+    '/v2/models/{name}/versions/{version}/ready': '/v2/models/default/versions/1/ready',
+    '/v2/models/{name}/infer': '/v2/models/default/infer',
+    '/v2/models/{name}/versions/{version}/infer': '/v2/models/default/versions/1/infer',
+    '/v2/models/{name}/explain': '/v2/models/default/explain',
+    '/v2/models/{name}/versions/{version}/explain': '/v2/models/default/versions/1/explain',
     '/training/lines': '/training/lines?run=first',
     '/training/pictures': '/training/pictures?run=first',
     '/training/picture': '/training/picture?run=first&number=0' };
@@ -320,6 +328,44 @@ async function checkLocalize(server) {
     await expect('a slow body', askRaw(server, 'POST /localize HTTP/1.1\r\n' +
         'Host: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\nslow'), '/localize',
     'post', 408, 'client-too-slow');
+}
+
+// The Open Inference Protocol: every operation has the same answers.
+async function checkInference(server) {
+    const JSON_TYPE = { 'Content-Type': 'application/json' };
+    const encoded = (bytes) => bytes.toString('base64');
+    const of = (bytes, more = {}) => JSON.stringify({ inputs: [{ name: 'image', shape: [1],
+        datatype: 'BYTES', data: [encoded(bytes)] }], ...more });
+    for (const [route, method, target] of operations) {
+        if (!route.startsWith('/v2/models/'))
+            continue;
+        await expect(`${target}: another model`, ask(server, method.toUpperCase(),
+            target.replace('default', 'none'), JSON_TYPE, method === 'post' ? '{}' : undefined), route,
+        method, 404);
+        if (method !== 'post')
+            continue;
+        const post = (name, headers, body, status) =>
+            expect(`${target}: ${name}`, ask(server, 'POST', target, headers, body), route, 'post', status);
+        await post('a picture', JSON_TYPE, of(jpeg, { id: 'a', outputs: [{ name: 'boxes' }] }), 200);
+        await post('all outputs', JSON_TYPE, of(jpeg, { outputs: ['logits', 'scores', 'cam', 'boxes',
+            'map', 'classes', 'labels'].map((name) => ({ name })) }), 200);
+        const binary = await ask(server, 'POST', target, JSON_TYPE,
+            of(jpeg, { parameters: { binary_data_output: true } }));
+        verdict(`${target}: binary data`, binary.headers['content-type'] === 'application/octet-stream' &&
+            JSON.parse(binary.body.slice(0, binary.headers['inference-header-content-length']))
+                .outputs.reduce((sum, one) => sum + one.parameters.binary_data_size, 0) ===
+            binary.body.length - binary.headers['inference-header-content-length'] ? [] : ['wrong']);
+        await post('no JSON', JSON_TYPE, '{', 400);
+        await post('a type', { 'Content-Type': 'text/plain' }, '{}', 415);
+        await post('gzip', { ...JSON_TYPE, 'Content-Encoding': 'gzip' }, '{}', 415);
+        await post('text in place of a picture', JSON_TYPE, of(Buffer.from('no image')), 415);
+        await post('half a picture', JSON_TYPE, of(jpeg.subarray(0, jpeg.length / 2)), 422);
+        await post('a large body', JSON_TYPE, Buffer.alloc(70000), 413);
+        await expect(`${target}: no body`, askRaw(server, `POST ${target} HTTP/1.1\r\nHost: localhost\r\n` +
+            'Connection: close\r\n\r\n'), route, 'post', 411);
+        await expect(`${target}: a slow body`, askRaw(server, `POST ${target} HTTP/1.1\r\n` +
+            'Host: localhost\r\nContent-Length: 9\r\n\r\nslow'), route, 'post', 408);
+    }
 }
 
 async function checkAnnotations(server) {
@@ -466,6 +512,7 @@ async function checkLoad() {
     const faults = [];
     for (let ready = false; !ready;) {
         for (const [route, target] of [['/models', '/models'], ['/models/{name}', '/models/default'],
+            ['/v2/health/ready', '/v2/health/ready'], ['/v2/models/{name}', '/v2/models/default'],
             ['/health', '/health'], ['/readyz', '/readyz']]) {
             const answer = await ask(server, 'GET', target);
             ready = answer.status === 200;
@@ -488,16 +535,22 @@ async function checkLoad() {
     for (let i = 0; i < 500 && draining.status === 200; i++)
         draining = await ask(server, 'GET', '/readyz');
     for (const [route, method, target] of operations)
-        if (!['/healthz', '/metrics', '/status'].includes(route))
+        if (!['/healthz', '/metrics', '/status', '/v2/health/live', '/v2/health/ready'].includes(route))
             await expect(`${target} while draining`, ask(server, method.toUpperCase(), target), route,
                 method, 503, 'draining');
+    await expect('/v2/health/live while draining', ask(server, 'GET', '/v2/health/live'), '/v2/health/live',
+        'get', 200);
+    await expect('/v2/health/ready while draining', ask(server, 'GET', '/v2/health/ready'),
+        '/v2/health/ready', 'get', 503);
     await expect('/healthz while draining', ask(server, 'GET', '/healthz'), '/healthz', 'get', 200);
     await expect('what was accepted', work, '/localize', 'post', 200);
     verdict('the server ends', await server.ended === 0 ? [] : ['with another status than 0']);
 }
 
 // Only without memory, or when something is wrong with the server.
-const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503', 'get /status 503',
+const UNSEEN = ['post /localize 500', 'get /v2/health/live 503',
+    ...operations.filter(([route, method]) => method === 'post' && route.startsWith('/v2')).map(([route]) =>
+        `post ${route} 500`), 'get /healthz 503', 'get /metrics 503', 'get /status 503',
     'put /annotations/{name} 500', 'delete /annotations/{name} 500', 'put /annotations/{name} 507'];
 
 function checkSeen() {
@@ -528,6 +581,7 @@ async function main() {
     await ask(server, 'PUT', '/annotations/umbrella.jpg', JPEG, jpeg);
     await checkAll(server);
     await checkLocalize(server);
+    await checkInference(server);
     await checkAnnotations(server);
     if (process.argv[2])
         await checkClient(server);
