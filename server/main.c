@@ -2,25 +2,16 @@
  * handles what comes before a subcommand, --help and --version, and dispatches to
  * the table in commands/subcommands.h. */
 
-#include <jansson.h>
-#include <jpeglib.h>
-#include <microhttpd.h>
-#include <nettle/version.h>
-#include <spng.h>
 #include <stdio.h>
 #include <string.h>
-#include <webp/decode.h>
-#include <zlib.h>
 
 #include "base/cpu.h"
 #include "base/name.h"
 #include "kernels/blas.h"
 #include "server/commands/command.h"
+#include "server/commands/libraries.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
-
-#define TEXT_OF(token) #token
-#define TEXT(macro) TEXT_OF(macro)
 
 static void print_help(void)
 {
@@ -37,7 +28,8 @@ static int print_version(void)
 {
     struct adl_error err = {0};
     enum adl_isa isa;
-    int webp = WebPGetDecoderVersion();
+    struct adl_library libraries[ADL_LIBRARIES];
+    const size_t count = adl_libraries(libraries);
 
     if (adl_isa_choose(ADL_ISA_AUTO, &isa, &err) < 0) {
         fprintf(stderr, "adl-server: %s\n", err.message);
@@ -54,17 +46,8 @@ static int print_version(void)
     printf("processor      %s\n", adl_cpu_name());
     printf("cpu path       %s\n", adl_isa_name(isa));
     printf("blas           %s, %s\n", adl_blas_version(), adl_blas_threading());
-    printf("libmicrohttpd  %s\n", MHD_get_version());
-    printf("jansson        %s\n", jansson_version_str());
-#ifdef LIBJPEG_TURBO_VERSION
-    printf("libjpeg-turbo  %s\n", TEXT(LIBJPEG_TURBO_VERSION));
-#else
-    printf("libjpeg        %d\n", JPEG_LIB_VERSION);
-#endif
-    printf("nettle         %d.%d\n", nettle_version_major(), nettle_version_minor());
-    printf("libspng        %s\n", spng_version_string());
-    printf("libwebp        %d.%d.%d\n", webp >> 16, webp >> 8 & 255, webp & 255);
-    printf("zlib           %s\n", zlibVersion());
+    for (size_t i = 0; i < count; i++)
+        printf("%-13s  %s\n", libraries[i].name, libraries[i].version);
     return 0;
 }
 

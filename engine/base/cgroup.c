@@ -1,4 +1,4 @@
-/* CPU quotas of control groups.
+/* CPU quotas and memory limits of control groups.
  *
  * A container that is limited to, say, 2 of 64 processors usually keeps all 64 in its
  * affinity mask. The limit is a quota: the threads of the group may run for `quota`
@@ -13,6 +13,9 @@
  *   v2       0::PATH                     PATH                             cpu.max: "200000 100000"
  *   v1       4:cpu,cpuacct:PATH          cpu/PATH or cpu,cpuacct/PATH     cpu.cfs_quota_us,
  *                                                                         cpu.cfs_period_us
+ *
+ * The limit of memory is memory.max in the same directory of v2 and memory.limit_in_bytes in that
+ * of the controller "memory" of v1, where none is a number near 2^63.
  *
  * No quota is "max" in v2 and -1 in v1. A quota limits everything below its directory, so
  * every directory from PATH up to the mount point counts. Inside a container PATH may be the
@@ -31,6 +34,8 @@
 
 #define MOUNT "/sys/fs/cgroup"
 #define LINE_BYTES 4096
+/* The number that stands for no limit is 2^63 less a page, which may be large. */
+#define NO_MEMORY_LIMIT (1LL << 62)
 
 /* Reads the first line of ROOT/DIRECTORY/NAME, without its newline; returns false when there
  * is none. */
@@ -62,15 +67,14 @@ static long long take_positive(const char **text)
 }
 
 /* Returns ceil(quota / period), a number of processors; 0 when there is no quota. */
-static int to_cpus(long long quota, long long period)
+static long long to_cpus(long long quota, long long period)
 {
     if (quota <= 0 || period <= 0)
         return 0;
-    long long cpus = quota / period + (quota % period != 0);
-    return cpus > INT_MAX ? INT_MAX : (int)cpus;
+    return ADL_MIN(quota / period + (quota % period != 0), INT_MAX);
 }
 
-static int quota_v2(const char *root, const char *directory)
+static long long quota_v2(const char *root, const char *directory)
 {
     char line[LINE_BYTES];
     const char *text = line;
@@ -80,7 +84,7 @@ static int quota_v2(const char *root, const char *directory)
     return to_cpus(quota, period);
 }
 
-static int quota_v1(const char *root, const char *directory)
+static long long quota_v1(const char *root, const char *directory)
 {
     char quota[LINE_BYTES], period[LINE_BYTES];
     const char *quota_text = quota, *period_text = period;
@@ -90,20 +94,36 @@ static int quota_v1(const char *root, const char *directory)
     return to_cpus(take_positive(&quota_text), take_positive(&period_text));
 }
 
-/* Returns the smaller of two quotas, where 0 stands for no quota and is the largest. */
-static int smaller_quota(int a, int b)
+static long long memory_v2(const char *root, const char *directory)
+{
+    char line[LINE_BYTES];
+    const char *text = line;
+    return read_line(root, directory, "memory.max", line) ? take_positive(&text) : 0;
+}
+
+static long long memory_v1(const char *root, const char *directory)
+{
+    char line[LINE_BYTES];
+    const char *text = line;
+    long long bytes =
+        read_line(root, directory, "memory.limit_in_bytes", line) ? take_positive(&text) : 0;
+    return bytes < NO_MEMORY_LIMIT ? bytes : 0;
+}
+
+/* Returns the smaller of two limits, where 0 stands for no limit and is the largest. */
+static long long smaller_limit(long long a, long long b)
 {
     return a == 0 ? b : b == 0 ? a : ADL_MIN(a, b);
 }
 
-/* Returns the smallest quota of `path` below `mount` and of the directories above it, up to
+/* Returns the smallest limit of `path` below `mount` and of the directories above it, up to
  * and including the mount point. */
-static int smallest_quota(const char *root, const char *mount, const char *path,
-                          int (*quota_of)(const char *root, const char *directory))
+static long long smallest_limit(const char *root, const char *mount, const char *path,
+                                long long (*limit_of)(const char *root, const char *directory))
 {
     char directory[2 * LINE_BYTES];
     size_t mount_bytes = strlen(mount);
-    int cpus = 0;
+    long long least = 0;
 
     /* A path that leads out of the namespace, such as "/../other", is not mounted here. */
     if (strstr(path, "/.."))
@@ -112,30 +132,37 @@ static int smallest_quota(const char *root, const char *mount, const char *path,
     if (length < 0 || (size_t)length >= sizeof directory)
         return 0;
     for (;;) {
-        cpus = smaller_quota(cpus, quota_of(root, directory));
+        least = smaller_limit(least, limit_of(root, directory));
         char *slash = strrchr(directory, '/');
         if ((size_t)(slash - directory) < mount_bytes)
-            return cpus;
+            return least;
         *slash = '\0';
     }
 }
 
-/* Returns whether the comma-separated list has the controller "cpu". */
-static bool has_cpu(const char *controllers)
+/* Returns whether the comma-separated list has the controller. */
+static bool has_controller(const char *controllers, const char *wanted)
 {
     for (const char *name = controllers; *name;) {
         size_t length = strcspn(name, ",");
-        if (length == 3 && !memcmp(name, "cpu", 3))
+        if (length == strlen(wanted) && !memcmp(name, wanted, length))
             return true;
         name += length + (name[length] == ',');
     }
     return false;
 }
 
-int adl_cgroup_cpus(const char *root)
+/* What is limited. */
+struct resource {
+    const char *controller; /* its name in version 1 */
+    long long (*v1)(const char *root, const char *directory);
+    long long (*v2)(const char *root, const char *directory);
+};
+
+static long long find_limit(const char *root, const struct resource *resource)
 {
     char line[LINE_BYTES], path[LINE_BYTES + 32], mount[LINE_BYTES + 32];
-    int cpus = 0;
+    long long least = 0;
 
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
     FILE *file = fopen(path, "re");
@@ -151,13 +178,24 @@ int adl_cgroup_cpus(const char *root)
         controllers++;
         *group++ = '\0';
         if (!*controllers) {
-            cpus = smaller_quota(cpus, smallest_quota(root, MOUNT, group, quota_v2));
-        } else if (has_cpu(controllers)) {
-            cpus = smaller_quota(cpus, smallest_quota(root, MOUNT "/cpu", group, quota_v1));
+            least = smaller_limit(least, smallest_limit(root, MOUNT, group, resource->v2));
+        } else if (has_controller(controllers, resource->controller)) {
+            snprintf(mount, sizeof mount, MOUNT "/%s", resource->controller);
+            least = smaller_limit(least, smallest_limit(root, mount, group, resource->v1));
             snprintf(mount, sizeof mount, MOUNT "/%s", controllers);
-            cpus = smaller_quota(cpus, smallest_quota(root, mount, group, quota_v1));
+            least = smaller_limit(least, smallest_limit(root, mount, group, resource->v1));
         }
     }
     fclose(file);
-    return cpus;
+    return least;
+}
+
+int adl_cgroup_cpus(const char *root)
+{
+    return (int)find_limit(root, &(struct resource){"cpu", quota_v1, quota_v2});
+}
+
+long long adl_cgroup_memory(const char *root)
+{
+    return find_limit(root, &(struct resource){"memory", memory_v1, memory_v2});
 }

@@ -3,8 +3,11 @@
 #include "server/commands/command.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "server/commands/hint.h"
+#include "server/commands/terminal.h"
 #include "server/serving/log.h"
 
 int adl_exit_status(enum adl_error_kind kind)
@@ -23,6 +26,23 @@ int adl_exit_status(enum adl_error_kind kind)
     case ADL_ERR_INTERNAL: return 1;
     }
     return 1;
+}
+
+/* Programs get one line; a person gets a second one where there is something to say. */
+static void print_failure(const struct adl_command *command, const struct adl_error *err)
+{
+    const bool coloured = adl_terminal_coloured(STDERR_FILENO);
+    char text[400];
+
+    if (adl_log_is_json()) {
+        adl_log(ADL_LOG_ERROR, "fail", err->message, NULL);
+        return;
+    }
+    fprintf(stderr, "%sadl-server: %s: %s\n", adl_log_priority(ADL_LOG_ERROR), command->name,
+            err->message);
+    if (isatty(STDERR_FILENO) && adl_hint(command->name, err, text, sizeof text))
+        fprintf(stderr, "%shint:%s %s\n", coloured ? "\033[33m" : "", coloured ? "\033[0m" : "",
+                text);
 }
 
 int adl_command_main(const struct adl_command *command, const struct adl_command *const *all,
@@ -49,11 +69,8 @@ int adl_command_main(const struct adl_command *command, const struct adl_command
     options.commands = all;
     ADL_TRY(command->run(settings, &options, &err));
 out:
-    if (err.kind && adl_log_is_json())
-        adl_log(ADL_LOG_ERROR, "fail", err.message, NULL);
-    else if (err.kind)
-        fprintf(stderr, "%sadl-server: %s: %s\n", adl_log_priority(ADL_LOG_ERROR), command->name,
-                err.message);
+    if (err.kind)
+        print_failure(command, &err);
     adl_str_release(&help);
     adl_options_release(&options);
     adl_free(settings);

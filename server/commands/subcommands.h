@@ -9,6 +9,7 @@
 #define ADL_SUBCOMMANDS(ROW)                                                                       \
     ROW(serve)                                                                                     \
     ROW(reload)                                                                                    \
+    ROW(run)                                                                                       \
     ROW(localize)                                                                                  \
     ROW(eval)                                                                                      \
     ROW(train)                                                                                     \
@@ -21,6 +22,7 @@
     ROW(forward)                                                                                   \
     ROW(step)                                                                                      \
     ROW(bench)                                                                                     \
+    ROW(doctor)                                                                                    \
     ROW(completion)
 
 #define ADL_SUBCOMMAND_DECLARE(name) extern const struct adl_command adl_command_##name;

@@ -16,7 +16,6 @@
 #include "image/overlay.h"
 #include "server/tasks/grey_map.h"
 
-#define OVERLAY_OPACITY 0.5F
 #define OVERLAY_JPEG_QUALITY 90
 
 const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
@@ -271,7 +270,7 @@ int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
                       const struct adl_predictions *predictions, size_t index,
                       enum adl_image_type type, void **bytes, size_t *length, struct adl_error *err)
 {
-    if (adl_reply_draw(image, model, predictions, index, OVERLAY_OPACITY, err) < 0)
+    if (adl_reply_draw(image, model, predictions, index, ADL_REPLY_OPACITY, err) < 0)
         return -1;
     return type == ADL_IMAGE_PNG
                ? adl_image_encode_png(image, bytes, length, err)

@@ -57,13 +57,14 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) 
 void adl_reply_map(const struct adl_predictions *predictions,
                    const struct adl_prediction *prediction, bool clip, float *values);
 
+#define ADL_REPLY_OPACITY 0.5F
 /* Draws a prediction's heat map, boxes and label onto the image. `opacity` is the opacity of the
  * heat map, 0..1. */
 int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
                    const struct adl_predictions *predictions, size_t index, float opacity,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* Draws as adl_reply_draw() does, with a fixed opacity, and encodes the image as a JPEG or PNG
+/* Draws as adl_reply_draw() does, with ADL_REPLY_OPACITY, and encodes the image as a JPEG or PNG
  * file, to be freed with adl_free(). */
 int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
                       const struct adl_predictions *predictions, size_t index,
