@@ -44,6 +44,7 @@ struct run {
     struct adl_terminal terminal;
     enum adl_show form;
     bool save_directory; /* --save names one */
+    bool to_stdout;      /* --save -: the picture, and nothing else */
     char folder[64];     /* made for --open without --save; "": none */
     json_t *saved;       /* the files that were written, an object used as a set */
     size_t failed;
@@ -192,6 +193,13 @@ static int prepare_places(struct run *run, struct adl_error *err)
     const char *save = run->settings->save, *temporary = getenv("TMPDIR");
 
     run->saved = json_object();
+    if (save && !strcmp(save, "-")) {
+        if (run->images.count > 1 || run->settings->open)
+            return adl_fail(err, ADL_ERR_ARG,
+                            "--save -: standard output takes one picture, which cannot be opened");
+        run->to_stdout = true;
+        return adl_image_list_identify(&run->images, err);
+    }
     if (save) {
         if (adl_image_list_identify(&run->images, err) < 0)
             return -1;
@@ -228,7 +236,8 @@ static int show_image(struct run *run, const char *path, struct adl_error *err)
         ADL_TRY(adl_reply_draw(&input.image, run->model, &predictions, 0, ADL_REPLY_OPACITY, err));
         ADL_TRY(show(run, &input.image, err));
     }
-    print_line(run, path, &predictions);
+    if (!run->to_stdout)
+        print_line(run, path, &predictions);
     if (run->settings->save || run->settings->open) {
         ADL_TRY(saved_path(run, path, &saved, err));
         ADL_TRY(save(run, saved.data, &input.image, err));
@@ -255,7 +264,13 @@ static void report(struct run *run, struct adl_error *err)
 static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
 {
     for (int i = 0; i < options->operand_count; i++) {
-        if (adl_image_list_add(&run->images, options->operands[i], err) == 0)
+        size_t said = run->images.problem_count;
+        const int added = adl_image_list_add(&run->images, options->operands[i], err);
+        for (; said < run->images.problem_count; said++) {
+            struct adl_error problem = run->images.problems[said];
+            report(run, &problem);
+        }
+        if (added == 0)
             continue;
         if (err->kind == ADL_ERR_NOMEM ||
             (i + 1 == options->operand_count && run->images.count == 0))
@@ -274,8 +289,11 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(prepare_places(&run, err));
     ADL_TRY(open_model(&run, err));
     adl_terminal_probe(&run.terminal);
-    run.form =
-        run.settings->show == ADL_SHOW_AUTO ? run.terminal.best : (enum adl_show)run.settings->show;
+    run.form = run.terminal.best;
+    if (run.settings->show != ADL_SHOW_AUTO)
+        run.form = (enum adl_show)run.settings->show;
+    if (run.to_stdout)
+        run.form = ADL_SHOW_NONE;
     for (size_t i = 0; i < run.images.count; i++)
         if (show_image(&run, run.images.paths[i], err) < 0) {
             if (run.images.count == 1 && run.failed == 0)

@@ -2,9 +2,11 @@
 #define ADL_SERVER_COMMANDS_DOCTOR_H
 
 /* What `doctor` finds, and its checks, one function each: of the machine (doctor_machine.c) and of
- * what a server needs on it (doctor_service.c). cmd_doctor.c lists and calls them. */
+ * what a server needs on it (doctor_service.c). cmd_doctor.c lists and calls them, doctor.c reports
+ * what they find. */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 
