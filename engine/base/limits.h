@@ -187,8 +187,8 @@
 #define ADL_LIMIT_LISTENERS 16
 /* --queue. */
 #define ADL_LIMIT_QUEUE 4096
-/* Open Inference Protocol: elements of "inputs", of which a request needs one; and bytes of its JSON
- * beside the data of the tensors, which have a value in memory for each member. */
+/* Open Inference Protocol: elements of "inputs", of which a request needs one; and bytes of its
+ * JSON beside the data of the tensors, which have a value in memory for each member. */
 #define ADL_LIMIT_INFERENCE_INPUTS 8
 #define ADL_LIMIT_INFERENCE_HEAD_BYTES (64 * ADL_KIB)
 /* Names of models that one server has, aliases among them; each has its counters and may have a

@@ -59,6 +59,8 @@ static void malformed(struct infer *in, const struct adl_error *err)
 
     if (err->kind == ADL_ERR_NOMEM)
         problem = ADL_PROBLEM_OUT_OF_MEMORY;
+    else if (err->kind == ADL_ERR_LIMIT)
+        problem = ADL_PROBLEM_BODY_TOO_LARGE;
     adl_answer_problem(in->exchange, problem, problem == ADL_PROBLEM_OUT_OF_MEMORY, "%s",
                        err->message);
 }
