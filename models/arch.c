@@ -58,22 +58,27 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
     const struct adl_backbone *backbone = arch->backbone;
     uint32_t places = 0;
 
-    if (!backbone->adl_places)
+    if (!backbone->adl_places && !arch->stored)
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "the places of ADL in %s are fixed: others would shift the numbers in its "
                         "parameters' names",
                         backbone->name);
     for (const char *name = names;; name++) {
         size_t length = strcspn(name, ",");
-        uint32_t bit = adl_backbone_place(backbone, name, length);
+        uint32_t bit = adl_arch_place(arch, name, length);
         if (!bit) {
-            size_t count = 0;
-            while (backbone->adl_places[count])
+            int count = 0;
+            while (adl_arch_place_name(arch, count))
                 count++;
+            if (count == 0)
+                return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                                "%s: this network has no map that ADL could follow",
+                                backbone->name);
             return adl_fail(err, ADL_ERR_ARG,
-                            "%s: ADL cannot follow %s; it can follow the layers from %s to %s",
+                            "%s: ADL cannot follow %s; it can follow the layers from %s to %s%s",
                             backbone->name, adl_name_quote(name, length).text,
-                            backbone->adl_places[0], backbone->adl_places[count - 1]);
+                            adl_arch_place_name(arch, 0), adl_arch_place_name(arch, count - 1),
+                            arch->stored ? ", which `adl-server info` lists" : "");
         }
         places |= bit;
         name += length;
@@ -107,10 +112,6 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
                         branches->name);
-    if (arch->backbone == &adl_backbone_onnx && adl_arch_has_method(arch))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "a network that came from ONNX cannot have the layers, branches or rounds "
-                        "of a method yet");
     if (adl_arch_rounds(arch) && (arch->rounds < 2 || arch->rounds > ADL_MAX_PARTS))
         return adl_fail(err, ADL_ERR_ARG, "rounds is %d, not 2 to %d", arch->rounds, ADL_MAX_PARTS);
     if (!arch->backbone->has_options)
@@ -132,9 +133,10 @@ static json_t *places_to_json(const struct adl_arch *arch)
 {
     json_t *list = json_array();
     int failed = list == NULL;
-    for (uint32_t i = 0; !failed && arch->backbone->adl_places[i]; i++)
+    const char *place;
+    for (int i = 0; !failed && (place = adl_arch_place_name(arch, i)); i++)
         if (arch->adl_places >> i & 1)
-            failed = json_array_append_new(list, json_string(arch->backbone->adl_places[i]));
+            failed = json_array_append_new(list, json_string(place));
     if (failed) {
         json_decref(list);
         return NULL;
@@ -296,7 +298,7 @@ static int read_values(const json_t *json, struct adl_arch *arch, struct adl_err
     return 0;
 }
 
-static int read_places(const json_t *json, struct adl_arch *arch, struct adl_error *err)
+int adl_arch_read_places(struct adl_arch *arch, const json_t *json, struct adl_error *err)
 {
     const json_t *list = json_object_get(json, "adl_positions");
     uint32_t places = 0;
@@ -305,7 +307,7 @@ static int read_places(const json_t *json, struct adl_arch *arch, struct adl_err
         return 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
-        uint32_t bit = name ? adl_backbone_place(arch->backbone, name, strlen(name)) : 0;
+        uint32_t bit = name ? adl_arch_place(arch, name, strlen(name)) : 0;
         if (!bit)
             return adl_fail(err, ADL_ERR_FORMAT,
                             "arch: adl_positions: ADL cannot follow entry %zu in %s", i,
@@ -348,7 +350,9 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
     ADL_TRY(read_method(json, &a, err));
     ADL_TRY(read_values(json, &a, err));
     ADL_TRY(read_int(json, "rounds", ADL_MAX_PARTS, &a.rounds, err));
-    ADL_TRY(read_places(json, &a, err));
+    /* A description of the network itself is read later, and says where its places are. */
+    if (backbone != &adl_backbone_onnx)
+        ADL_TRY(adl_arch_read_places(&a, json, err));
     if (backbone->has_options) {
         ADL_TRY(read_double(json, "width", &a.width, err));
         ADL_TRY(read_choice(json, "activation", activation_names, &activation, err));

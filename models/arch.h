@@ -18,6 +18,11 @@ const struct adl_backbone *adl_backbone_find(const char *name);
 /* Sets the backbone's defaults, for 1000 classes, without ADL. */
 void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone);
 
+/* Sets adl_places from "adl_positions" of the `arch` object of a model file, if it is there; for
+ * networks whose description is read after adl_arch_from_json(). Fails with ADL_ERR_FORMAT. */
+int adl_arch_read_places(struct adl_arch *arch, const json_t *json,
+                         struct adl_error *err) ADL_MUST_CHECK;
+
 /* Sets adl_places from layer names separated by commas. Fails with ADL_ERR_ARG when ADL
  * cannot follow a layer of that name, with ADL_ERR_UNSUPPORTED when the backbone's places are
  * fixed. */

@@ -134,6 +134,7 @@ extern const struct adl_op_def adl_op_maxpool;
 extern const struct adl_op_def adl_op_avgpool;        /* padding counts: always divides by size^2 */
 extern const struct adl_op_def adl_op_global_avgpool; /* H x W x C to 1 x 1 x C */
 extern const struct adl_op_def adl_op_global_sumpool; /* H x W x C to 1 x 1 x C */
+extern const struct adl_op_def adl_op_global_maxpool; /* H x W x C to 1 x 1 x C */
 /* H x W x C to 2 x 1 x C: the mean of each channel, and below it the maximum. */
 extern const struct adl_op_def adl_op_global_avgmaxpool;
 /* H x W x C to H x W x 2: the maximum over the channels, and beside it the mean. */
@@ -143,6 +144,7 @@ int adl_maxpool(struct adl_graph *graph, int input, const char *name, struct adl
 int adl_avgpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr);
 int adl_global_avgpool(struct adl_graph *graph, int input, const char *name);
 int adl_global_sumpool(struct adl_graph *graph, int input, const char *name);
+int adl_global_maxpool(struct adl_graph *graph, int input, const char *name);
 int adl_global_avgmaxpool(struct adl_graph *graph, int input, const char *name);
 int adl_channelpool(struct adl_graph *graph, int input, const char *name);
 
@@ -191,6 +193,41 @@ int adl_scale(struct adl_graph *graph, int map, int vector, const char *name);
 int adl_gate(struct adl_graph *graph, int x, int gate, const char *name, bool plus_one);
 /* Enlarges `input` to the height and width of `like`. */
 int adl_upsample(struct adl_graph *graph, int input, int like, const char *name);
+
+/* --- resizing to a size or by a factor (resize.c) -------------------------------------------- */
+
+/* Where an output pixel lies in the input. */
+enum adl_resize_place {
+    ADL_RESIZE_HALF_PIXEL,
+    ADL_RESIZE_PYTORCH,
+    ADL_RESIZE_ASYMMETRIC,
+    ADL_RESIZE_CORNERS,
+    ADL_RESIZE_HALF_PIXEL_NN,
+    ADL_RESIZE_PLACES
+};
+
+/* How the nearest pixel is found; "prefer": where two are equally near. */
+enum adl_resize_round {
+    ADL_RESIZE_PREFER_FLOOR,
+    ADL_RESIZE_PREFER_CEIL,
+    ADL_RESIZE_FLOOR,
+    ADL_RESIZE_CEIL,
+    ADL_RESIZE_ROUNDS
+};
+
+/* Rows and columns of the output, at most. */
+#define ADL_RESIZE_MOST 65536
+
+struct adl_resize_attr {
+    double scale_h, scale_w; /* the output has floor(input x scale) rows and columns */
+    int h, w;                /* not 0: it has so many */
+    bool linear;             /* else the nearest pixel */
+    enum adl_resize_place place;
+    enum adl_resize_round round; /* of the nearest */
+};
+
+extern const struct adl_op_def adl_op_resize;
+int adl_resize(struct adl_graph *graph, int input, const char *name, struct adl_resize_attr attr);
 
 /* --- class maps (erase.c, map_union.c) --------------------------------------------------- */
 

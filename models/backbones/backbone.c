@@ -7,10 +7,20 @@
 #include "base/size.h"
 #include "models/backbones/stored.h"
 
-uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length)
+const char *adl_arch_place_name(const struct adl_arch *arch, int i)
 {
-    for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
-        if (strncmp(backbone->adl_places[i], name, length) == 0 && !backbone->adl_places[i][length])
+    const struct adl_stored *stored = arch->stored;
+
+    if (stored)
+        return i < stored->place_count ? stored->nodes[stored->places[i] - 1].name : NULL;
+    return arch->backbone->adl_places ? arch->backbone->adl_places[i] : NULL;
+}
+
+uint32_t adl_arch_place(const struct adl_arch *arch, const char *name, size_t length)
+{
+    const char *place;
+    for (int i = 0; (place = adl_arch_place_name(arch, i)); i++)
+        if (strncmp(place, name, length) == 0 && !place[length])
             return UINT32_C(1) << i;
     return 0;
 }
@@ -79,7 +89,7 @@ bool adl_arch_is_branch(const char *name)
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
 {
     return adl_arch_has_layers(arch) &&
-           (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
+           (arch->adl_places & adl_arch_place(arch, name, strlen(name)));
 }
 
 int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, int x,

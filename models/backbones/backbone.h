@@ -33,7 +33,7 @@ struct adl_arch {
                                       * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
     struct adl_method_set methods;   /* whose layers and branches the network has, if any */
     int rounds; /* networks, for a method that trains several in rounds; else of no meaning */
-    uint32_t adl_places; /* bit i: layers of the methods follow adl_places[i] of the backbone */
+    uint32_t adl_places; /* bit i: layers of the methods follow adl_arch_place_name(arch, i) */
     double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
     /* mobilenet_v1 only */
     double width; /* factor on the channels of every layer, 0.25 to 1 */
@@ -103,9 +103,12 @@ ADL_BACKBONES(ADL_BACKBONE_DECLARE)
  */
 extern const struct adl_backbone adl_backbone_onnx;
 
+/* Returns the name of layer i of those that the layers of methods may follow, from the input on;
+ * NULL past the last. Bit i of arch.adl_places stands for it. */
+const char *adl_arch_place_name(const struct adl_arch *arch, int i);
 /* Returns the bit in arch.adl_places of the layer whose name is the first `length` bytes of
  * `name`; 0 if ADL cannot follow a layer of that name. */
-uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length);
+uint32_t adl_arch_place(const struct adl_arch *arch, const char *name, size_t length);
 
 /* Returns whether the network has layers of methods. */
 bool adl_arch_has_layers(const struct adl_arch *arch);

@@ -7,9 +7,9 @@
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     if (arch->stored)
-        adl_stored_build(graph, arch->stored, arch->num_classes);
+        adl_stored_build(graph, arch);
     else
-        adl_graph_fail(graph, "the description of the network is missing");
+        adl_graph_fail(graph, "a network that came from ONNX has to be described by its model file");
 }
 
 /* The classifier is known by its name in the description alone (adl_arch_is_head). */
@@ -20,4 +20,4 @@ static bool is_head(const char *name)
 }
 
 const struct adl_backbone adl_backbone_onnx = {
-    .name = "onnx", .bn_eps = 1e-5, .build = build, .is_head = is_head};
+    .name = "onnx", .bn_eps = 1e-5, .has_base = true, .build = build, .is_head = is_head};

@@ -10,8 +10,6 @@
 #include "base/size.h"
 #include "base/utf8.h"
 
-/* Elements of a map: beyond this no machine that runs the program has the memory. */
-#define MOST_ELEMENTS 1073741824.0
 /* Bytes of a value's name; the ONNX writer forms longer names from them. */
 #define MOST_NAME_BYTES 256
 
@@ -23,6 +21,7 @@ struct adl_stored *adl_stored_create(struct adl_error *err)
         return NULL;
     }
     stored->features = stored->class_map = stored->logits = -1;
+    stored->early = stored->late = -1;
     return stored;
 }
 
@@ -99,16 +98,36 @@ const char *adl_stored_op_name(const struct adl_stored_node *node)
 
 bool adl_stored_is_classifier(const struct adl_stored *stored, const char *param)
 {
-    for (int i = 0; stored->classifier && i < stored->count; i++) {
+    for (int i = 0; stored->scores && i < stored->count; i++) {
         const struct adl_stored_node *node = &stored->nodes[i];
         bool found = false;
-        if (!node->params[0] || strcmp(node->params[0], stored->classifier) != 0)
+        if (!node->params[0] || strcmp(node->params[0], stored->scores) != 0)
             continue;
         for (int k = 0; k < node->param_count; k++)
             found |= node->params[k] && strcmp(node->params[k], param) == 0;
         return found;
     }
     return false;
+}
+
+void adl_stored_find_scores(struct adl_stored *stored)
+{
+    /* What may stand between the last layer with weights and the scores, and keeps the channels. */
+    static const char *const above[] = {"dropout",      "global_avgpool", "relu",
+                                        "relu6",        "clip",           "leaky_relu",
+                                        "affine",       "channel_affine", "batchnorm",
+                                        "global_maxpool"};
+    const struct adl_stored_node *node = &stored->nodes[stored->logits - 1];
+
+    stored->scores = stored->classifier;
+    while (!stored->scores && node) {
+        bool passes = false;
+        for (size_t i = 0; i < ADL_COUNT(above); i++)
+            passes |= adl_stored_is(node, above[i]);
+        if (adl_stored_is(node, "linear") || adl_stored_is(node, "conv"))
+            stored->scores = node->params[0];
+        node = passes && node->inputs[0] > 0 ? &stored->nodes[node->inputs[0] - 1] : NULL;
+    }
 }
 
 /* --- JSON: writing --------------------------------------------------------------------------- */
@@ -364,6 +383,7 @@ struct adl_stored *adl_stored_from_json(const json_t *json, struct adl_error *er
         ADL_TRY(read_node(&r, json_array_get(nodes, i), err));
     }
     ADL_TRY(read_ends(&r, json, err));
+    adl_stored_find_scores(r.stored);
     result = 0;
 out:
     json_decref(r.values);
@@ -372,84 +392,4 @@ out:
         return NULL;
     }
     return r.stored;
-}
-
-/* --- graphs ---------------------------------------------------------------------------------- */
-
-/* Each node adds one value, in order; value 0 is the input in both. */
-static int graph_value(int first, int value)
-{
-    return value == 0 ? 0 : first + value - 1;
-}
-
-int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, int index,
-                      int num_classes, int first)
-{
-    struct adl_stored_node node = stored->nodes[index];
-    int in[ADL_MAX_OP_INPUTS];
-    const char *weight = node.params[0];
-
-    /* Another number of classes changes the layer of the classifier alone. */
-    if (stored->classifier && weight && strcmp(weight, stored->classifier) == 0 &&
-        (adl_stored_is(&node, "linear") || adl_stored_is(&node, "conv")))
-        adl_stored_set(&node, "k", num_classes);
-    for (int i = 0; i < node.input_count; i++)
-        in[i] = graph_value(first, node.inputs[i]);
-    /* A parameter that an earlier node has is read again, not trained again: by the class map of a
-     * classifier of several layers. */
-    bool copy = weight && adl_graph_find_param(graph, weight) >= 0;
-    if (copy)
-        adl_graph_begin_copy(graph, "map");
-    int value = node.op->build(graph, &node, in);
-    if (copy)
-        adl_graph_end_copy(graph);
-    if (value < 0)
-        return -1;
-    struct adl_shape shape = adl_graph_value(graph, value)->shape;
-    if ((double)shape.h * (double)shape.w * (double)shape.c > MOST_ELEMENTS)
-        return adl_graph_fail(graph, "%s: its map of %dx%dx%d is too large", node.name, shape.h,
-                              shape.w, shape.c);
-    return value;
-}
-
-/* Checks that the ends are what they are said to be, and sets them. */
-static void set_ends(struct adl_graph *graph, const struct adl_stored *stored, int num_classes,
-                     int first)
-{
-    int features = graph_value(first, stored->features);
-    int logits = graph_value(first, stored->logits);
-    int map = stored->class_map < 0 ? -1 : graph_value(first, stored->class_map);
-    int classifier = stored->classifier ? adl_graph_find_param(graph, stored->classifier) : -1;
-    struct adl_shape f = adl_graph_value(graph, features)->shape;
-    struct adl_shape l = adl_graph_value(graph, logits)->shape;
-    struct adl_shape m = map < 0 ? f : adl_graph_value(graph, map)->shape;
-
-    if (l.h != 1 || l.w != 1 || l.c != num_classes)
-        adl_graph_fail(graph, "the logits are %dx%dx%d, not %d numbers", l.h, l.w, l.c,
-                       num_classes);
-    else if (m.h != f.h || m.w != f.w || (map >= 0 && m.c != num_classes))
-        adl_graph_fail(graph, "the class map does not fit the features or the classes");
-    else if (stored->classifier && classifier < 0)
-        adl_graph_fail(graph, "no node has the classifier's parameter");
-    else if (classifier >= 0 &&
-             adl_graph_param(graph, classifier)->count != (size_t)num_classes * (size_t)f.c)
-        adl_graph_fail(graph, "the classifier does not fit the features and the classes");
-    else {
-        adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
-        adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, logits);
-        if (map >= 0)
-            adl_graph_set_output(graph, ADL_OUTPUT_CLASS_MAP, map);
-        if (classifier >= 0)
-            adl_graph_set_classifier(graph, classifier);
-    }
-}
-
-void adl_stored_build(struct adl_graph *graph, const struct adl_stored *stored, int num_classes)
-{
-    int first = adl_graph_value_count(graph), value = 0;
-
-    for (int i = 0; value >= 0 && i < stored->count; i++)
-        value = adl_stored_append(graph, stored, i, num_classes, first);
-    if (value >= 0)
-        set_ends(graph, stored, num_classes, first);
 }

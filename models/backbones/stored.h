@@ -19,6 +19,11 @@
 #include "base/arena.h"
 #include "models/backbones/stored_ops.h"
 
+struct adl_arch;
+
+/* Values that layers of methods may follow, at most. */
+#define ADL_STORED_PLACES 32
+
 /* A description; filled by one thread, then immutable. */
 struct adl_stored {
     struct adl_arena arena; /* of the names */
@@ -30,6 +35,15 @@ struct adl_stored {
     int features, class_map, logits;
     const char *classifier; /* the parameter whose rows weight the features; NULL: none */
     const char *source;     /* of the description, for people; NULL: not known */
+    /* The parameter of the layer that has an output for each class: the classifier, or the last
+     * layer of one of several layers. NULL: there is none whose size could change. */
+    const char *scores;
+    /* Where layers of training methods may stand (stored_places.c): after these values, from the
+     * input on; those of place_default unless the user names others. */
+    int places[ADL_STORED_PLACES];
+    int place_count;
+    uint32_t place_default; /* bit i: places[i] */
+    int early, late;        /* two of them below the features, of the same sides; -1: none */
 };
 
 struct adl_stored *adl_stored_create(struct adl_error *err) ADL_MUST_CHECK;
@@ -47,7 +61,14 @@ double adl_stored_get(const struct adl_stored_node *node, const char *key);
 bool adl_stored_is(const struct adl_stored_node *node, const char *op);
 const char *adl_stored_op_name(const struct adl_stored_node *node);
 
-/* Returns whether a parameter belongs to the layer of the classifier. */
+/* Sets `scores`, once the ends are known. */
+void adl_stored_find_scores(struct adl_stored *stored);
+/* Finds the places of the layers of methods in the network with so many classes and an input of
+ * these pixels. Fails as adl_arch_build() does. */
+int adl_stored_find_places(struct adl_stored *stored, int num_classes, int input_h, int input_w,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns whether a parameter belongs to the layer that has an output for each class. */
 bool adl_stored_is_classifier(const struct adl_stored *stored, const char *param);
 
 /* Convert to and from the object above; the caller owns the results. Without its nodes it says, for
@@ -57,11 +78,11 @@ bool adl_stored_is_classifier(const struct adl_stored *stored, const char *param
 json_t *adl_stored_to_json(const struct adl_stored *stored, bool with_nodes) ADL_MUST_CHECK;
 struct adl_stored *adl_stored_from_json(const json_t *json, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Appends one node to a graph in which the values of the nodes before it begin with `first`;
- * returns its value, or -1. The graph keeps errors (ADL_ERR_ARG). */
-int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, int index,
-                      int num_classes, int first);
-/* Appends the whole network, with so many classes, and sets its outputs. */
-void adl_stored_build(struct adl_graph *graph, const struct adl_stored *stored, int num_classes);
+/* Appends one node to a graph that has the values of the nodes before it, and nothing else, from
+ * value 1 on; returns its value, or -1. The graph keeps errors (ADL_ERR_ARG). */
+int adl_stored_append(struct adl_graph *graph, const struct adl_stored *stored, int index);
+/* Appends the whole network of arch->stored with its number of classes, the layers of its methods
+ * after its places, and the branches of a method in place of its upper end; sets its outputs. */
+void adl_stored_build(struct adl_graph *graph, const struct adl_arch *arch);
 
 #endif

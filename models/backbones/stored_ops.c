@@ -124,7 +124,7 @@ static int build_scale(struct adl_graph *graph, const struct adl_stored_node *no
 
 static int build_gate(struct adl_graph *graph, const struct adl_stored_node *node, const int *in)
 {
-    return adl_gate(graph, in[0], in[1], node->name, false);
+    return adl_gate(graph, in[0], in[1], node->name, whole(node, 0) != 0);
 }
 
 static struct adl_pool_attr pool_attr(const struct adl_stored_node *node)
@@ -165,6 +165,35 @@ static int build_global_avgpool(struct adl_graph *graph, const struct adl_stored
                                 const int *in)
 {
     return adl_global_avgpool(graph, in[0], node->name);
+}
+
+#define POOL(op)                                                                                   \
+    static int build_##op(struct adl_graph *graph, const struct adl_stored_node *node,             \
+                          const int *in)                                                           \
+    {                                                                                              \
+        return adl_##op(graph, in[0], node->name);                                                 \
+    }
+POOL(global_maxpool)
+POOL(global_sumpool)
+POOL(global_avgmaxpool)
+POOL(channelpool)
+
+static int build_resize(struct adl_graph *graph, const struct adl_stored_node *node, const int *in)
+{
+    const struct adl_resize_attr attr = {.scale_h = node->numbers[0],
+                                         .scale_w = node->numbers[1],
+                                         .h = whole(node, 2),
+                                         .w = whole(node, 3),
+                                         .linear = whole(node, 4) != 0,
+                                         .place = (enum adl_resize_place)whole(node, 5),
+                                         .round = (enum adl_resize_round)whole(node, 6)};
+    return adl_resize(graph, in[0], node->name, attr);
+}
+
+static int build_upsample(struct adl_graph *graph, const struct adl_stored_node *node,
+                          const int *in)
+{
+    return adl_upsample(graph, in[0], in[1], node->name);
 }
 
 static int build_channel_affine(struct adl_graph *graph, const struct adl_stored_node *node,
@@ -257,7 +286,7 @@ static const struct adl_stored_op ops[] = {
     {"add", 2, 2, 0, 0, {{0}}, build_add},
     {"concat", 1, ADL_MAX_OP_INPUTS, 0, 0, {{0}}, build_concat},
     {"scale", 2, 2, 0, 0, {{0}}, build_scale},
-    {"gate", 2, 2, 0, 0, {{0}}, build_gate},
+    {"gate", 2, 2, 0, 0, {FLAG("plus_one")}, build_gate},
     {"maxpool",
      1,
      1,
@@ -282,6 +311,21 @@ static const struct adl_stored_op ops[] = {
       FLAG("average"), FLAG("count_padding"), FLAG("ceil")},
      build_pool},
     {"global_avgpool", 1, 1, 0, 0, {{0}}, build_global_avgpool},
+    {"global_maxpool", 1, 1, 0, 0, {{0}}, build_global_maxpool},
+    {"global_sumpool", 1, 1, 0, 0, {{0}}, build_global_sumpool},
+    {"global_avgmaxpool", 1, 1, 0, 0, {{0}}, build_global_avgmaxpool},
+    {"channelpool", 1, 1, 0, 0, {{0}}, build_channelpool},
+    {"resize",
+     1,
+     1,
+     0,
+     0,
+     {REAL("scale_h", 0, ADL_RESIZE_MOST, 1), REAL("scale_w", 0, ADL_RESIZE_MOST, 1),
+      {"h", true, 0, ADL_RESIZE_MOST, 0}, {"w", true, 0, ADL_RESIZE_MOST, 0}, FLAG("linear"),
+      {"place", true, 0, ADL_RESIZE_PLACES - 1, ADL_RESIZE_HALF_PIXEL},
+      {"round", true, 0, ADL_RESIZE_ROUNDS - 1, ADL_RESIZE_PREFER_FLOOR}},
+     build_resize},
+    {"upsample", 2, 2, 0, 0, {{0}}, build_upsample},
     {"channel_affine", 1, 1, 1, 2, {{0}}, build_channel_affine},
     {"layernorm", 1, 1, 0, 0, {REAL("eps", 0, 1, 1e-5)}, build_layernorm},
     {"shuffle", 1, 1, 0, 0, {SIDE("groups", MOST_CHANNELS, 1)}, build_shuffle},

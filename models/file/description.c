@@ -511,6 +511,18 @@ static int read_labels(struct adl_model *model, const json_t *json, struct adl_e
     return 0;
 }
 
+/* Finds where a network from ONNX may have layers of methods, and reads where it has them. */
+static int read_stored_places(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    if (!model->stored)
+        return 0;
+    if (adl_stored_find_places(model->stored, model->arch.num_classes, model->input_h,
+                               model->input_w, err) < 0)
+        return adl_error_context(err, "arch");
+    model->arch.adl_places = model->stored->place_default;
+    return adl_arch_read_places(&model->arch, json_object_get(json, "arch"), err);
+}
+
 /* Reads an object that is kept as it is and written back. */
 static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
 {
@@ -544,6 +556,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     ADL_TRY(read_classes(model, json, err));
     ADL_TRY(read_precision(model, json, err));
     ADL_TRY(read_input(model, json, err));
+    ADL_TRY(read_stored_places(model, json, err));
     ADL_TRY(read_cam(model, json, err));
     ADL_TRY(read_labels(model, json, err));
     ADL_TRY(adl_certainty_from_json(&model->certainty, json_object_get(json, "certainty"), err));

@@ -1,12 +1,11 @@
-/* Writes the ops of attention networks as nodes of operator set 10. Its Resize has no
- * align_corners, so a bilinear enlargement is written as two products with constant matrices, whose
+/* Writes the ops of attention networks as nodes of operator set 10. Its Resize has one
+ * way to place pixels, so a resize is written as two products with constant matrices, whose
  * rows hold the weights of the two input rows or columns that an output row or column lies between.
  */
 
 #include "base/mem.h"
 #include "models/onnx/onnx_parts.h"
-#include "ops/between.h"
-#include "ops/ops.h"
+#include "ops/resize.h"
 
 static void write_pair(struct adl_onnx_writer *w, const char *a, const char *b, int axis,
                        const char *output)
@@ -58,15 +57,29 @@ void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node)
     adl_onnx_write_op(w, "Add", product.text, x, w->names[node->output]);
 }
 
-/* Adds the matrix that enlarges `from` values to `to`: to x from, or transposed. */
-static bool add_enlarging(struct adl_onnx_writer *w, const char *name, int from, int to,
-                          bool transposed)
+/* How the values of an axis are made of others: `attr` as in ops/resize.h, with this scale. */
+struct axis {
+    const struct adl_resize_attr *attr; /* NULL: bilinear with the corners on each other */
+    double scale;
+    int from, to;
+};
+
+static struct adl_between between(const struct axis *axis, int position)
 {
+    return axis->attr ? adl_resize_at(axis->attr, axis->scale, position, axis->from, axis->to)
+                      : adl_between_corners(position, axis->from, axis->to);
+}
+
+/* Adds the matrix that makes axis->to values of axis->from: to x from, or transposed. */
+static bool add_matrix(struct adl_onnx_writer *w, const char *name, const struct axis *axis,
+                       bool transposed)
+{
+    int from = axis->from, to = axis->to;
     float *matrix = adl_calloc((size_t)from * (size_t)to, sizeof *matrix);
     if (!matrix)
         return false;
     for (int i = 0; i < to; i++) {
-        struct adl_between at = adl_between_corners(i, from, to);
+        struct adl_between at = between(axis, i);
         matrix[transposed ? at.first * to + i : i * from + at.first] += 1 - at.t;
         matrix[transposed ? at.second * to + i : i * from + at.second] += at.t;
     }
@@ -76,16 +89,30 @@ static bool add_enlarging(struct adl_onnx_writer *w, const char *name, int from,
     return true;
 }
 
+static bool write_products(struct adl_onnx_writer *w, const struct adl_node *node,
+                           const struct axis *rows, const struct axis *columns)
+{
+    const struct adl_onnx_inner left = adl_onnx_inner(w, node, "rows");
+    const struct adl_onnx_inner right = adl_onnx_inner(w, node, "columns");
+    const struct adl_onnx_inner tall = adl_onnx_inner(w, node, "tall");
+    if (!add_matrix(w, left.text, rows, false) || !add_matrix(w, right.text, columns, true))
+        return false;
+    adl_onnx_write_op(w, "MatMul", left.text, w->names[node->inputs[0]], tall.text);
+    adl_onnx_write_op(w, "MatMul", tall.text, right.text, w->names[node->output]);
+    return true;
+}
+
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    const struct adl_onnx_inner rows = adl_onnx_inner(w, node, "rows");
-    const struct adl_onnx_inner columns = adl_onnx_inner(w, node, "columns");
-    const struct adl_onnx_inner tall = adl_onnx_inner(w, node, "tall");
     struct adl_shape in = w->shapes[node->inputs[0]], out = w->shapes[node->output];
-    if (!add_enlarging(w, rows.text, in.h, out.h, false) ||
-        !add_enlarging(w, columns.text, in.w, out.w, true))
-        return false;
-    adl_onnx_write_op(w, "MatMul", rows.text, w->names[node->inputs[0]], tall.text);
-    adl_onnx_write_op(w, "MatMul", tall.text, columns.text, w->names[node->output]);
-    return true;
+    return write_products(w, node, &(struct axis){.from = in.h, .to = out.h},
+                          &(struct axis){.from = in.w, .to = out.w});
+}
+
+bool adl_onnx_write_resize(struct adl_onnx_writer *w, const struct adl_node *node)
+{
+    const struct adl_resize_attr *a = node->attr;
+    struct adl_shape in = w->shapes[node->inputs[0]], out = w->shapes[node->output];
+    return write_products(w, node, &(struct axis){a, a->h ? 0 : a->scale_h, in.h, out.h},
+                          &(struct axis){a, a->w ? 0 : a->scale_w, in.w, out.w});
 }

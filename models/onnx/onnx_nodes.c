@@ -155,6 +155,12 @@ static void write_global_avgpool(struct adl_onnx_writer *w, const struct adl_nod
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
+static void write_global_maxpool(struct adl_onnx_writer *w, const struct adl_node *node)
+{
+    struct adl_protobuf pool = start_elementwise(w, node, "GlobalMaxPool");
+    adl_onnx_finish(w, &pool, output_of(w, node));
+}
+
 /* Writes a linear layer as a 1x1 convolution; write_params() makes its weight a kernel. */
 static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
 {
@@ -262,6 +268,7 @@ static const struct {
     {&adl_op_maxpool, write_maxpool},
     {&adl_op_avgpool, write_avgpool},
     {&adl_op_global_avgpool, write_global_avgpool},
+    {&adl_op_global_maxpool, write_global_maxpool},
     {&adl_op_linear, write_linear},
     {&adl_op_add, write_add},
     {&adl_op_concat, write_concat},
@@ -291,6 +298,8 @@ static int write_any(struct adl_onnx_writer *w, const struct adl_node *node, str
 {
     if (node->def == &adl_op_upsample)
         return adl_onnx_write_upsample(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
+    if (node->def == &adl_op_resize)
+        return adl_onnx_write_resize(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < ADL_COUNT(ops); i++)
         if (ops[i].def == node->def) {
             ops[i].write(w, node);

@@ -314,7 +314,7 @@ int adl_import_commit(struct adl_import *im, const struct adl_onnx_node_proto *n
                       struct adl_error *err)
 {
     struct adl_error reason = {0};
-    int value = adl_stored_append(im->graph, im->stored, im->stored->count - 1, 0, 1);
+    int value = adl_stored_append(im->graph, im->stored, im->stored->count - 1);
 
     if (value >= 0)
         return value;

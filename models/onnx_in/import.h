@@ -7,8 +7,9 @@
  * layout (NCHW, NHWC), of a vector's rank and of groups of channels are only noted.
  *
  * From the lowest to the highest: onnx_tensor.c, onnx_proto.c; import.c (the struct below);
- * import_maths.c, import_qdq.c; import_const.c; import_layers.c, import_pool.c, import_shape.c,
- * import_norm.c; import_ops.c (the table); import_end.c; onnx_in.c. */
+ * import_maths.c, import_qdq.c; import_const.c; import_resize.c; import_layers.c, import_pool.c,
+ * import_shape.c, import_channels.c, import_norm.c; import_reduce.c; import_simple.c; import_ops.c
+ * (the table); import_end.c; onnx_in.c. */
 
 #include "base/str.h"
 #include "graph/graph.h"
@@ -181,9 +182,17 @@ adl_import_reader adl_import_conv, adl_import_batchnorm, adl_import_gemm, adl_im
 adl_import_reader adl_import_add_op, adl_import_sub, adl_import_mul, adl_import_div;
 adl_import_reader adl_import_relu, adl_import_clip, adl_import_unary, adl_import_same,
     adl_import_softmax;
-adl_import_reader adl_import_pool, adl_import_global_pool, adl_import_reduce_mean;
+adl_import_reader adl_import_bound, adl_import_sum, adl_import_pow,
+    adl_import_prelu, adl_import_dropout;
+adl_import_reader adl_import_pool, adl_import_global_pool, adl_import_reduce;
+adl_import_reader adl_import_resize;
+/* Reads a product of a map's rows or columns with a constant matrix that resizes it: 1, 0 if the
+ * node is no such product, -1 with an error. */
+int adl_import_resize_product(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                              struct adl_error *err) ADL_MUST_CHECK;
 adl_import_reader adl_import_reshape, adl_import_flatten, adl_import_squeeze, adl_import_unsqueeze,
-    adl_import_transpose, adl_import_concat, adl_import_split, adl_import_slice, adl_import_pad;
+    adl_import_transpose, adl_import_concat, adl_import_split, adl_import_slice, adl_import_gather,
+    adl_import_pad;
 adl_import_reader adl_import_layernorm;
 /* import_qdq.c */
 adl_import_reader adl_import_quantize, adl_import_dequantize;

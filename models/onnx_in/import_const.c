@@ -140,16 +140,43 @@ static bool fold_is_small(const struct adl_import *im, const struct adl_onnx_nod
     return true;
 }
 
+/* A constant that is being made of elements of others: integers, or else floats. */
+struct list {
+    int64_t *ints;
+    float *reals;
+};
+
+/* Makes the output a constant with elements of the type of `like`; NULL with an error. */
+static struct adl_onnx_tensor *fold_list(struct adl_import *im,
+                                         const struct adl_onnx_node_proto *node,
+                                         const struct adl_onnx_tensor *like, int rank,
+                                         const int64_t *dims, struct list *list,
+                                         struct adl_error *err)
+{
+    bool ints = adl_onnx_tensor_is_int(like);
+    *list = (struct list){NULL, NULL};
+    return fold_make(im, node, rank, dims, ints ? &list->ints : NULL, ints ? NULL : &list->reals,
+                     err);
+}
+
+static void list_set(struct list *list, size_t i, const struct adl_onnx_tensor *from, size_t at)
+{
+    if (list->ints)
+        list->ints[i] = adl_onnx_tensor_int(from, at);
+    else
+        list->reals[i] = (float)adl_onnx_tensor_number(from, at);
+}
+
 static int fold_gather(struct adl_import *im, const struct adl_onnx_node_proto *node,
                        struct adl_error *err)
 {
     const struct adl_onnx_tensor *from = adl_import_in(im, node, 0)->tensor;
     const struct adl_onnx_tensor *at = adl_import_in(im, node, 1)->tensor;
-    int64_t *ints;
+    struct list list;
 
-    if (from->rank != 1 || !adl_onnx_tensor_is_int(from))
+    if (from->rank != 1 || !adl_onnx_tensor_is_int(at))
         return 0;
-    if (!fold_make(im, node, at->rank, at->dims, &ints, NULL, err))
+    if (!fold_list(im, node, from, at->rank, at->dims, &list, err))
         return -1;
     for (size_t i = 0; i < at->count; i++) {
         int64_t index = adl_onnx_tensor_int(at, i);
@@ -157,7 +184,7 @@ static int fold_gather(struct adl_import *im, const struct adl_onnx_node_proto *
         if (index < 0 || index >= from->dims[0])
             return adl_import_refuse(node, err, "index %lld is beyond its %lld elements",
                                      (long long)index, (long long)from->dims[0]);
-        ints[i] = adl_onnx_tensor_int(from, (size_t)index);
+        list_set(&list, i, from, (size_t)index);
     }
     return 1;
 }
@@ -165,34 +192,38 @@ static int fold_gather(struct adl_import *im, const struct adl_onnx_node_proto *
 static int fold_concat(struct adl_import *im, const struct adl_onnx_node_proto *node,
                        struct adl_error *err)
 {
-    int64_t total = 0, *ints;
+    const struct adl_onnx_tensor *first = adl_import_in(im, node, 0)->tensor;
+    int64_t total = 0;
+    struct list list;
     size_t at = 0;
 
     for (size_t i = 0; i < node->input_count; i++) {
         const struct adl_import_value *in = adl_import_in(im, node, i);
-        if (!in || in->tensor->rank != 1 || !adl_onnx_tensor_is_int(in->tensor))
+        if (!in || in->tensor->rank != 1 ||
+            adl_onnx_tensor_is_int(in->tensor) != adl_onnx_tensor_is_int(first))
             return 0;
         total += in->tensor->dims[0];
     }
-    if (!fold_make(im, node, 1, &total, &ints, NULL, err))
+    if (!fold_list(im, node, first, 1, &total, &list, err))
         return -1;
     for (size_t i = 0; i < node->input_count; i++) {
         const struct adl_onnx_tensor *in = adl_import_in(im, node, i)->tensor;
         for (size_t k = 0; k < in->count; k++)
-            ints[at++] = adl_onnx_tensor_int(in, k);
+            list_set(&list, at++, in, k);
     }
     return 1;
 }
 
-/* Slice of a list of integers, from operator set 10 on. */
+/* Slice of a list, from operator set 10 on. */
 static int fold_slice(struct adl_import *im, const struct adl_onnx_node_proto *node,
                       struct adl_error *err)
 {
     const struct adl_onnx_tensor *from = adl_import_in(im, node, 0)->tensor;
-    int64_t start, end, step = 1, *ints;
+    int64_t start, end, step = 1;
     int64_t size = from->rank == 1 ? from->dims[0] : 0;
+    struct list list;
 
-    if (from->rank != 1 || !adl_onnx_tensor_is_int(from) ||
+    if (from->rank != 1 ||
         adl_import_ints(im, node, "starts", 1, &start, 1) != 1 ||
         adl_import_ints(im, node, "ends", 2, &end, 1) != 1 ||
         adl_import_ints(im, node, "steps", 4, &step, 1) < 0 || step != 1)
@@ -200,10 +231,10 @@ static int fold_slice(struct adl_import *im, const struct adl_onnx_node_proto *n
     start = ADL_MIN(ADL_MAX(start < 0 ? start + size : start, 0), size);
     end = ADL_MIN(ADL_MAX(end < 0 ? end + size : end, start), size);
     const int64_t count = end - start;
-    if (!fold_make(im, node, 1, &count, &ints, NULL, err))
+    if (!fold_list(im, node, from, 1, &count, &list, err))
         return -1;
     for (int64_t i = 0; i < count; i++)
-        ints[i] = adl_onnx_tensor_int(from, (size_t)(start + i));
+        list_set(&list, (size_t)i, from, (size_t)(start + i));
     return 1;
 }
 

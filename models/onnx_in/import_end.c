@@ -256,5 +256,8 @@ int adl_import_find_end(struct adl_import *im, const struct adl_import_value *sc
     im->stored->logits = scores->id;
     if (scores->id < 1 || !adl_import_is_vector(im, scores))
         return refuse(maker(im->stored, scores->id), err);
-    return find_end(im, several, err) < 0 ? -1 : prune(im->stored, err);
+    if (find_end(im, several, err) < 0 || prune(im->stored, err) < 0)
+        return -1;
+    adl_stored_find_scores(im->stored);
+    return 0;
 }

@@ -298,6 +298,9 @@ int adl_import_gemm(struct adl_import *im, const struct adl_onnx_node_proto *nod
 int adl_import_matmul(struct adl_import *im, const struct adl_onnx_node_proto *node,
                       struct adl_error *err)
 {
+    int resize = adl_import_resize_product(im, node, err);
+    if (resize != 0)
+        return resize < 0 ? -1 : 0;
     const struct adl_import_value *in = linear_input(im, node, err), *bias = NULL;
     const struct adl_onnx_tensor *t = in ? adl_import_constant(im, node, 1, "weight", err) : NULL;
     struct adl_import_value *out = adl_import_out(im, node, 0);

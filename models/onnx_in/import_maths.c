@@ -213,6 +213,9 @@ static int multiply(struct adl_import *im, const struct adl_onnx_node_proto *nod
     }
     if (g.h == 1 && g.w == 1 && g.c == x.c)
         return add_two(im, "scale", node, a->id, b->id, err);
+    /* A vector times a map of one channel, at every pixel. */
+    if (x.c == 1 && g.h == 1 && g.w == 1)
+        return add_two(im, "gate", node, b->id, a->id, err);
     return add_two(im, "gate", node, a->id, b->id, err);
 }
 

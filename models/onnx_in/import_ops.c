@@ -22,14 +22,15 @@ static const struct {
     {"Conv", adl_import_conv},
     {"DequantizeLinear", adl_import_dequantize},
     {"Div", adl_import_div},
-    {"Dropout", adl_import_same},
+    {"Dropout", adl_import_dropout},
     {"Erf", adl_import_unary},
     {"Flatten", adl_import_flatten},
     {"Floor", NULL},
-    {"Gather", NULL},
+    {"Gather", adl_import_gather},
     {"Gelu", adl_import_unary},
     {"Gemm", adl_import_gemm},
     {"GlobalAveragePool", adl_import_global_pool},
+    {"GlobalMaxPool", adl_import_global_pool},
     {"HardSigmoid", adl_import_unary},
     {"HardSwish", adl_import_unary},
     {"Identity", adl_import_same},
@@ -37,14 +38,21 @@ static const struct {
     {"LeakyRelu", adl_import_unary},
     {"LogSoftmax", adl_import_softmax},
     {"MatMul", adl_import_matmul},
+    {"Max", adl_import_bound},
     {"MaxPool", adl_import_pool},
+    {"Min", adl_import_bound},
     {"Mul", adl_import_mul},
     {"Neg", adl_import_unary},
+    {"PRelu", adl_import_prelu},
     {"Pad", adl_import_pad},
+    {"Pow", adl_import_pow},
     {"QuantizeLinear", adl_import_quantize},
-    {"ReduceMean", adl_import_reduce_mean},
+    {"ReduceMax", adl_import_reduce},
+    {"ReduceMean", adl_import_reduce},
+    {"ReduceSum", adl_import_reduce},
     {"Relu", adl_import_relu},
     {"Reshape", adl_import_reshape},
+    {"Resize", adl_import_resize},
     {"Shape", NULL},
     {"Sigmoid", adl_import_unary},
     {"Slice", adl_import_slice},
@@ -53,13 +61,12 @@ static const struct {
     {"Sqrt", NULL},
     {"Squeeze", adl_import_squeeze},
     {"Sub", adl_import_sub},
+    {"Sum", adl_import_sum},
     {"Tanh", adl_import_unary},
     {"Transpose", adl_import_transpose},
     {"Unsqueeze", adl_import_unsqueeze},
+    {"Upsample", adl_import_resize},
 };
-
-/* Operators that are known as parts of others only. */
-static const char *const parts[] = {"Pow"};
 
 /* Names that a message about unknown operators lists. */
 #define MOST_LISTED 8
@@ -70,14 +77,6 @@ static int find(const struct adl_onnx_node_proto *node)
         if (strcmp(ops[i].op, node->op) == 0)
             return (int)i;
     return -1;
-}
-
-static bool is_known(const struct adl_onnx_node_proto *node)
-{
-    bool part = false;
-    for (size_t i = 0; !*node->domain && i < ADL_COUNT(parts); i++)
-        part |= strcmp(parts[i], node->op) == 0;
-    return part || find(node) >= 0;
 }
 
 /* Adds an unknown operator to the list, unless it is there already. */
@@ -107,7 +106,7 @@ int adl_import_check_ops(const struct adl_import *im, struct adl_error *err)
     size_t kinds = 0, nodes = 0;
 
     for (size_t n = 0; n < im->proto->node_count; n++)
-        if (im->needed[n] && !im->done[n] && !is_known(&im->proto->nodes[n])) {
+        if (im->needed[n] && !im->done[n] && find(&im->proto->nodes[n]) < 0) {
             nodes++;
             list_op(&im->proto->nodes[n], listed, &kinds, &list);
         }
@@ -129,7 +128,7 @@ int adl_import_node(struct adl_import *im, const struct adl_onnx_node_proto *nod
         return folded < 0 ? -1 : 0;
     if (op < 0 || !ops[op].read)
         return adl_import_refuse(node, err,
-                                 "it is read only where its inputs are constants, or as part of a "
-                                 "layer normalisation");
+                                 "it is read only where its inputs are constants, as in arithmetic "
+                                 "on shapes");
     return ops[op].read(im, node, err) < 0 ? -1 : 0;
 }

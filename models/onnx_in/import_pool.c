@@ -1,62 +1,21 @@
-/* Pools: over windows, and over all pixels. */
+/* Pools over windows; those that cover the map are pools over all pixels (import_reduce.c). */
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "models/onnx_in/import.h"
 
-/* Makes the output the mean over all pixels; ONNX's shape keeps the two axes unless `drop`. */
+/* Makes the output the mean over all pixels, or the maximum. */
 static int add_global(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                      const struct adl_import_value *in, bool drop, struct adl_error *err)
+                      const struct adl_import_value *in, bool average, struct adl_error *err)
 {
     struct adl_import_value *out = adl_import_out(im, node, 0);
     if (!out)
         return adl_import_refuse(node, err, "it has no output");
-    int id = adl_import_simple(im, "global_avgpool", node, "", in->id, err);
+    int id = adl_import_simple(im, average ? "global_avgpool" : "global_maxpool", node, "", in->id,
+                               err);
     adl_import_set(out, in, id);
-    if (drop)
-        snprintf(out->axes, sizeof out->axes, "NC");
     return id;
-}
-
-int adl_import_global_pool(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                           struct adl_error *err)
-{
-    const struct adl_import_value *in = adl_import_map(im, node, 0, "NCHW", err);
-    return in ? add_global(im, node, in, false, err) : -1;
-}
-
-/* A mean over rows and columns; over the channels it may be the beginning of a layer normalisation.
- */
-int adl_import_reduce_mean(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                           struct adl_error *err)
-{
-    const struct adl_import_value *in = adl_import_map(im, node, 0, NULL, err);
-    int64_t axes[ADL_LIMIT_RANK];
-    int count = in ? adl_import_ints(im, node, "axes", 1, axes, ADL_LIMIT_RANK) : 0;
-    bool keep = adl_import_attr_int(node, "keepdims", 1) != 0;
-    char letters[ADL_IMPORT_AXES + 1] = "";
-
-    if (!in)
-        return -1;
-    int layernorm = adl_import_plain_layernorm(im, node, err);
-    if (layernorm != 0)
-        return layernorm < 0 ? -1 : 0;
-    for (int i = 0; i < count; i++) {
-        int axis = adl_import_index(in, axes[i]);
-        if (axis < 0 || strlen(letters) == ADL_IMPORT_AXES)
-            return adl_import_refuse(node, err, "its axes are not those of its input");
-        letters[strlen(letters)] = in->axes[axis];
-    }
-    bool pixels =
-        strcmp(letters, "HW") == 0 || strcmp(letters, "WH") == 0 || strcmp(letters, "P") == 0;
-    if (!pixels || in->final)
-        return adl_import_refuse(node, err,
-                                 "it is a mean over the axes %s of %s; rows and columns together "
-                                 "are supported",
-                                 letters, in->axes);
-    return add_global(im, node, in, !keep || *letters == 'P', err);
 }
 
 /* --- windows --------------------------------------------------------------------------------- */
@@ -124,7 +83,7 @@ static int add_pads(struct adl_import *im, const struct adl_onnx_node_proto *nod
 
 static bool covers_all(const struct pool *p, struct adl_shape in)
 {
-    return p->average && !p->ceil_mode && p->kernel[0] == in.h && p->kernel[1] == in.w &&
+    return !p->ceil_mode && p->kernel[0] == in.h && p->kernel[1] == in.w &&
            !p->pads[0] && !p->pads[1] && !p->pads[2] && !p->pads[3];
 }
 
@@ -185,7 +144,7 @@ int adl_import_pool(struct adl_import *im, const struct adl_onnx_node_proto *nod
         add_pads(im, node, in, &p, err) < 0)
         return -1;
     if (covers_all(&p, adl_import_shape(im, in)))
-        return add_global(im, node, in, false, err);
+        return add_global(im, node, in, p.average, err);
     int id = add_window(im, node, in, &p, err);
     adl_import_set(out, in, id);
     return id;

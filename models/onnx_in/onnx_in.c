@@ -253,18 +253,27 @@ struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
     return tensors;
 }
 
-struct adl_model *adl_onnx_in_load(const char *path, const struct adl_onnx_in_options *options,
-                                   struct adl_error *err)
+struct adl_tensors *adl_onnx_in_read(const char *path, const struct adl_onnx_in_options *options,
+                                     struct adl_error *err)
 {
     size_t length;
     void *bytes = adl_file_read(path, ADL_LIMIT_PROTOBUF_BYTES, &length, err);
     if (!bytes)
         return NULL;
     struct adl_tensors *tensors = adl_onnx_in_parse(bytes, length, options, err);
+    if (!tensors)
+        adl_error_context(err, "%s", path);
+    adl_free(bytes);
+    return tensors;
+}
+
+struct adl_model *adl_onnx_in_load(const char *path, const struct adl_onnx_in_options *options,
+                                   struct adl_error *err)
+{
+    struct adl_tensors *tensors = adl_onnx_in_read(path, options, err);
     struct adl_model *model = tensors ? adl_model_from_tensors(tensors, NULL, err) : NULL;
-    if (!model)
+    if (tensors && !model)
         adl_error_context(err, "%s", path);
     adl_tensors_free(tensors);
-    adl_free(bytes);
     return model;
 }

@@ -19,6 +19,10 @@ struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
                                       const struct adl_onnx_in_options *options,
                                       struct adl_error *err) ADL_MUST_CHECK;
 
+/* Returns the tensors of an ONNX file ("-" is stdin), as above. Also fails as adl_file_read(). */
+struct adl_tensors *adl_onnx_in_read(const char *path, const struct adl_onnx_in_options *options,
+                                     struct adl_error *err) ADL_MUST_CHECK;
+
 /* Returns the model of an ONNX file ("-" is stdin); also fails as adl_file_read() and
  * adl_model_from_tensors() do. */
 struct adl_model *adl_onnx_in_load(const char *path, const struct adl_onnx_in_options *options,

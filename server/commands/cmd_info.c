@@ -88,6 +88,43 @@ static json_t *attention_json(const struct facts *facts)
                      "multiply_adds", (json_int_t)0);
 }
 
+/* Prints where layers of methods may stand in a network from ONNX; a star marks where they stand
+ * unless --adl-positions says otherwise, or where this network has them. */
+static void print_places(const struct adl_model *model)
+{
+    const char *name, *title = "ADL may follow";
+
+    for (int i = 0; (name = adl_arch_place_name(&model->arch, i)); i++, title = "") {
+        int value = adl_graph_find_value(model->graph, name);
+        struct adl_shape s = {0};
+        if (value >= 0)
+            s = adl_graph_value(model->graph, value)->shape;
+        printf("%-14s %s (%dx%dx%d)%s\n", title, name, s.h, s.w, s.c,
+               model->arch.adl_places >> i & 1 ? " *" : "");
+    }
+}
+
+/* The same as a list of objects; NULL when out of memory. */
+static json_t *places_json(const struct adl_model *model)
+{
+    json_t *list = json_array();
+    const char *name;
+
+    for (int i = 0; list && (name = adl_arch_place_name(&model->arch, i)); i++) {
+        int value = adl_graph_find_value(model->graph, name);
+        struct adl_shape s = {0};
+        if (value >= 0)
+            s = adl_graph_value(model->graph, value)->shape;
+        json_t *row = json_pack("{s:s, s:[i, i, i], s:b}", "name", name, "map", s.h, s.w, s.c,
+                                "used", (int)(model->arch.adl_places >> i & 1));
+        if (json_array_append_new(list, row) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 static int print_json(const struct adl_model *model, const struct facts *facts,
                       struct adl_error *err)
 {
@@ -102,6 +139,11 @@ static int print_json(const struct adl_model *model, const struct facts *facts,
                   "arena_bytes", (json_int_t)facts->arena_bytes);
     if (more && facts->has_attention &&
         json_object_set_new(more, "adds_at_inference", attention_json(facts)) < 0) {
+        json_decref(more);
+        more = NULL;
+    }
+    if (more && model->stored &&
+        json_object_set_new(more, "adl_places", places_json(model)) < 0) {
         json_decref(more);
         more = NULL;
     }
@@ -179,8 +221,10 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     adl_arch_describe(&model->arch, arch, sizeof arch);
     printf("%-14s%s\n", "file", facts->path);
     printf("%-14s%s\n", "architecture", arch);
-    if (model->stored)
+    if (model->stored) {
         print_stored(model->stored);
+        print_places(model);
+    }
     printf("%-14s%zu", "classes", model->class_count);
     if (model->classes) {
         for (size_t i = 0; i < shown; i++)

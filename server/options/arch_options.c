@@ -8,9 +8,28 @@
 const char *const adl_arch_activations[] = {"relu", "relu6", NULL};
 const char *const adl_arch_paddings[] = {"symmetric", "tf_same", NULL};
 
+/* Returns the backbone of a choice: those of the list, and after them that of networks which a file
+ * describes; NULL past the last. */
+static const struct adl_backbone *backbone_at(int index)
+{
+    int count = 0;
+    while (adl_backbones[count])
+        count++;
+    return index < count ? adl_backbones[index] : index == count ? &adl_backbone_onnx : NULL;
+}
+
 const char *adl_arch_choice(int index)
 {
-    return adl_backbones[index] ? adl_backbones[index]->name : NULL;
+    const struct adl_backbone *backbone = backbone_at(index);
+    return backbone ? backbone->name : NULL;
+}
+
+int adl_arch_choice_of(const struct adl_backbone *backbone)
+{
+    int i = 0;
+    while (backbone_at(i) != backbone)
+        i++;
+    return i;
 }
 
 const char *adl_arch_method_choice(int index)
@@ -67,7 +86,7 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
         return 0;
     }
 
-    const struct adl_backbone *backbone = adl_backbones[s->arch];
+    const struct adl_backbone *backbone = backbone_at(s->arch);
     if (option && !backbone->has_options)
         return adl_fail(err, ADL_ERR_ARG, "%s does not apply to %s", option, backbone->name);
     if (s->large_feature_map && !backbone->has_large_map)
@@ -90,7 +109,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
         arch->padding = s->padding == 0 ? ADL_PAD_SYMMETRIC : ADL_PAD_TF_SAME;
     if (s->last_stride)
         arch->last_stride = s->last_stride;
-    if (s->adl_positions)
+    /* Where the layers of a network from ONNX may stand is known when its file is read. */
+    if (s->adl_positions && backbone != &adl_backbone_onnx)
         return adl_arch_set_places(arch, s->adl_positions, err);
     return 0;
 }

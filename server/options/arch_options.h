@@ -10,7 +10,7 @@
 #include "server/options/options.h"
 
 struct adl_arch_settings {
-    int arch; /* index into adl_backbones; -1: not given, as for the other choices */
+    int arch; /* a choice of adl_arch_choice(); -1: not given, as for the other choices */
     double width;
     bool large_feature_map;
     int activation;
@@ -29,13 +29,15 @@ extern const char *const adl_arch_activations[];
 extern const char *const adl_arch_paddings[];
 const char *adl_arch_choice(int index);
 const char *adl_arch_method_choice(int index);
+/* Returns the choice that stands for a backbone. */
+int adl_arch_choice_of(const struct adl_backbone *backbone);
 
 /* The option table rows for a settings struct `s` with a member `field` of type struct
  * adl_arch_settings. */
 /* clang-format off */
 #define ADL_ARCH_OPTIONS(s, field)                                                             \
     {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",       \
-     .help = "network architecture, if the file does not name it"},                                      \
+     .help = "network architecture, if the file does not name it; onnx: one that came from ONNX, which its file describes"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
      .metavar = "N", .default_note = "the file's, else 1000", .help = "number of classes"},                \
     {"method", ADL_CHOICES(s, field.methods), .choice_at = adl_arch_method_choice, .metavar = "METHOD,...",  \
@@ -45,9 +47,9 @@ const char *adl_arch_method_choice(int index);
      .default_note = "3, or as in the file",                                                    \
      .help = "networks of a method that trains several one after the other, such as ae"},       \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
-     .default_note = "the reference's",                                                        \
+     .default_note = "the reference's, or as info marks them",                                                        \
      .help = "layers after which ADL, or another method with layers, is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
-             "resnet50_se, residual_block4 of ran56, Mixed_6e of inception_v3"},                                                      \
+             "resnet50_se, residual_block4 of ran56, Mixed_6e of inception_v3; of a network from ONNX those that info lists"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
      .help = "28x28 feature maps at a 224x224 input instead of 14x14"},                                        \
     {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \

@@ -20,6 +20,7 @@
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
+#include "models/backbones/stored.h"
 #include "models/file/description.h"
 #include "models/file/save.h"
 #include "server/tasks/directory.h"
@@ -217,13 +218,16 @@ int adl_train_save_predictions(const struct adl_train_run *run, struct adl_error
 }
 
 /* Adds what a resumed run cannot take from its options: the rule by which maps are formed and cut,
- * and the few-box head, if --init had them. Returns -1 if there is not enough memory. */
+ * and the few-box head, if --init had them, and the layers of a network from ONNX. Returns -1 if there is not enough memory. */
 static int add_rule(const struct adl_train_run *run, json_t *state)
 {
     const struct adl_model *model = run->model;
     json_t *described = adl_model_to_json(model), *head = json_array(), *layers = json_array();
     int failed = json_object_set(state, "cam", json_object_get(described, "cam"));
 
+    /* The configuration names the ends of a network from ONNX; this is all of it. */
+    if (model->stored)
+        failed |= json_object_set_new(state, "graph", adl_stored_to_json(model->stored, true));
     const struct adl_foreground_head *from = model->foreground;
     for (size_t i = 0; from && i <= adl_foreground_channels(from); i++)
         failed |= json_array_append_new(head, json_real((double)from->weights[i]));

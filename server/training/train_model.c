@@ -11,24 +11,19 @@
 
 #include "base/mem.h"
 #include "base/plural.h"
+#include "base/str.h"
 #include "graph/upper.h"
 #include "io/json_text.h"
 #include "models/file/description.h"
 #include "models/file/foreground.h"
 #include "models/file/load.h"
 #include "models/head.h"
+#include "models/onnx_in/onnx_in.h"
+#include "server/options/arch_options.h"
 #include "server/options/channels.h"
 #include "server/tasks/default_model.h"
 #include "server/training/run_record.h"
 #include "train/init.h"
-
-static int index_of(const struct adl_backbone *backbone)
-{
-    int i = 0;
-    while (adl_backbones[i] != backbone)
-        i++;
-    return i;
-}
 
 /* Sets *init to the file of --init, or NULL; "default" is resolved into `path`. */
 static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_MODEL_PATH],
@@ -87,6 +82,25 @@ static int check_labels(const struct adl_train_run *run, struct adl_error *err)
                     d->images[stray.image].class_id, others, gap, d->class_count);
 }
 
+/* Takes the network that a file describes, and where layers of methods stand in it. */
+static int choose_stored(struct adl_arch *arch, const struct adl_arch_settings *s,
+                         const struct adl_model *from, struct adl_error *err)
+{
+    if (!from || !from->arch.stored)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--arch onnx: --init has to name an ONNX file, or a model file of a "
+                        "network that came from one");
+    arch->stored = from->arch.stored;
+    arch->adl_places = from->arch.adl_places;
+    if (s->adl_positions)
+        return adl_arch_set_places(arch, s->adl_positions, err);
+    if (adl_arch_has_layers(arch) && !arch->adl_places)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "this network has no map that every path goes through, where layers of a "
+                        "method could stand; choose a method without layers, such as cam");
+    return 0;
+}
+
 static int choose_arch(const struct adl_train_run *run, const struct adl_model *from,
                        struct adl_arch *arch, struct adl_error *err)
 {
@@ -100,19 +114,16 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
         return -1;
     if (!s.num_classes)
         s.num_classes = (int)run->train->class_count;
-    if (s.arch < 0 && from && from->arch.stored)
-        return adl_fail(
-            err, ADL_ERR_UNSUPPORTED,
-            "--init: a network that came from ONNX cannot be trained yet; choose one of "
-            "this program's with --arch");
     /* The default is the smallest network, which trains in minutes. */
     if (s.arch < 0)
-        s.arch = index_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);
+        s.arch = adl_arch_choice_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);
     if (adl_arch_settings_get(&s, arch, &given, err) < 0)
         return -1;
     adl_method_network_values(run->settings->method.values, arch->method_values);
     if (from && from->arch.backbone == arch->backbone)
         complete_arch(arch, &s, &from->arch);
+    if (arch->backbone == &adl_backbone_onnx)
+        return choose_stored(arch, &s, from, err);
     return 0;
 }
 
@@ -309,8 +320,9 @@ static void choose_rule(struct adl_train_run *run, const struct adl_model *from)
         adl_map_rule_without_boxes(&run->model->map);
 }
 
+/* `from` loses the description of its network to the model. */
 static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
-                      const struct adl_model *from, struct adl_error *err)
+                      struct adl_model *from, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_arch arch;
@@ -320,8 +332,13 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
     if (s->multi_label && adl_method_set_check_labels(arch.methods, err) < 0)
         return -1;
     struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
-    if (model)
+    if (model) {
         model->labels.several = s->multi_label;
+        if (arch.stored) {
+            model->stored = from->stored;
+            from->stored = NULL;
+        }
+    }
     if (!model || fill_weights(run, init, weights, err) < 0)
         return -1;
     if (run->train->classes && name_classes(model, run->train, err) < 0)
@@ -357,7 +374,12 @@ static struct adl_model *model_of_state(const json_t *state, struct adl_error *e
                  ADL_RUN_STATE);
         goto fail;
     }
-    json_t *described = json_pack("{s:i, s:O, s:O*}", "version", 1, "arch", arch, "cam", cam);
+    json_t *graph = json_object_get(state, "graph"), *whole = json_copy(arch);
+    if (graph && json_object_set(whole, "graph", graph) < 0) {
+        json_decref(whole);
+        whole = NULL;
+    }
+    json_t *described = json_pack("{s:i, s:o, s:O*}", "version", 1, "arch", whole, "cam", cam);
     text = adl_json_to_text(described, JSON_COMPACT | JSON_REAL_PRECISION(17), NULL, err);
     json_decref(described);
     if (!text || adl_model_read_description(model, text, NULL, err) < 0)
@@ -388,6 +410,20 @@ static int resume_model(struct adl_train_run *run, struct adl_error *err)
  * random weights. */
 #define FEW_IMAGES 2000
 
+/* Returns the tensors of the file of --init. Of an ONNX file some layers depend on the size of the
+ * images, so it is read for that of this run if that is possible. */
+static struct adl_tensors *read_init(const struct adl_train_settings *s, const char *init,
+                                     struct adl_error *err)
+{
+    const struct adl_onnx_in_options how = {.input_h = s->crop_size, .input_w = s->crop_size};
+    struct adl_error other_size = {0};
+
+    if (!adl_text_ends_with(init, ".onnx"))
+        return adl_model_read_weights(init, s->key, err);
+    struct adl_tensors *tensors = adl_onnx_in_read(init, &how, &other_size);
+    return tensors ? tensors : adl_onnx_in_read(init, NULL, err);
+}
+
 int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
 {
     char path[ADL_DEFAULT_MODEL_PATH];
@@ -396,8 +432,7 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
         return resume_model(run, err);
     if (find_init(run->settings, path, &init, err) < 0)
         return -1;
-    struct adl_tensors *weights =
-        init ? adl_model_read_weights(init, run->settings->key, err) : NULL;
+    struct adl_tensors *weights = init ? read_init(run->settings, init, err) : NULL;
     if (init && !weights)
         return -1;
     if (weights && adl_tensors_note(weights))
