@@ -1,4 +1,4 @@
-/* ops/elementwise, ops/channels and ops/pool_any: values and gradients are PyTorch's, in a training
+/* ops/elementwise, ops/channels, ops/pool_any, ops/pool_max and ops/resize: values and gradients are PyTorch's, in a training
  * step and in a plan. */
 
 #include "support/test.h"
@@ -15,7 +15,7 @@
 
 #define X TRAIN_STEP_INPUT
 
-enum { H = 4, W = 5, C = 6 };
+enum { H = 4, W = 5, C = 6, MOST = 4 * H * W * C };
 
 static int add_elementwise(struct adl_graph *g, int x, const char *name)
 {
@@ -56,6 +56,24 @@ static int add_pool(struct adl_graph *g, int x, const char *name)
     return -1;
 }
 
+static int add_resize(struct adl_graph *g, int x, const char *name)
+{
+    static const struct {
+        const char *name;
+        struct adl_resize_attr attr;
+    } rows[] = {
+        {"resize_nearest",
+         {2, 2, 0, 0, false, ADL_RESIZE_ASYMMETRIC, ADL_RESIZE_FLOOR}},
+        {"resize_exact", {0, 0, 6, 7, false, ADL_RESIZE_HALF_PIXEL, ADL_RESIZE_PREFER_CEIL}},
+        {"resize_linear", {2, 2, 0, 0, true, ADL_RESIZE_PYTORCH, ADL_RESIZE_FLOOR}},
+        {"resize_smaller", {0, 0, 3, 2, true, ADL_RESIZE_HALF_PIXEL, ADL_RESIZE_FLOOR}},
+        {"resize_corners", {0, 0, 7, 9, true, ADL_RESIZE_CORNERS, ADL_RESIZE_FLOOR}}};
+    for (size_t i = 0; i < ADL_COUNT(rows); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return adl_resize(g, x, name, rows[i].attr);
+    return -1;
+}
+
 static int add(struct adl_graph *g, int x, const char *name)
 {
     if (strcmp(name, "channel_affine") == 0)
@@ -64,6 +82,10 @@ static int add(struct adl_graph *g, int x, const char *name)
         return adl_channel_affine(g, x, name, "w", NULL);
     if (strcmp(name, "channel_bias") == 0)
         return adl_channel_affine(g, x, name, NULL, "b");
+    if (strcmp(name, "global_maxpool") == 0)
+        return adl_global_maxpool(g, x, name);
+    if (strncmp(name, "resize", 6) == 0)
+        return add_resize(g, x, name);
     if (strcmp(name, "layernorm") == 0)
         return adl_layernorm(g, x, name, 1e-3);
     if (strcmp(name, "shuffle") == 0)
@@ -104,7 +126,7 @@ static void compare(const char *name, const char *what, const json_t *want, cons
 static void check_step(const char *name, const json_t *want)
 {
     const struct adl_train_mode mode = {0};
-    float x[H * W * C], g[H * W * C];
+    float x[H * W * C], g[MOST];
     struct train_step step;
     struct adl_graph *graph = train_step_begin(H, W, C);
 
@@ -112,7 +134,7 @@ static void check_step(const char *name, const json_t *want)
         return;
     fill_params(graph, step.params);
     fill_input(x);
-    for (int i = 0; i < H * W * C; i++)
+    for (int i = 0; i < MOST; i++)
         g[i] = (float)cos(0.7 * i);
     train_step_run(&step, x, g, &mode);
     compare(name, "value", golden_get(want, "y"), train_step_result(&step));
@@ -149,7 +171,7 @@ static void check_plan(const char *name, const json_t *want)
     struct adl_session *session = adl_session_create(plan, NULL, 1, &err);
     CU_ASSERT_FATAL(session != NULL);
     struct adl_shape shape = adl_graph_value(g, y)->shape;
-    float got[H * W * C];
+    float got[MOST];
     fill_input(adl_session_input(session, 0));
     adl_session_run(session, 1);
     const float *map = adl_session_output(session, ADL_OUTPUT_FEATURES, 0);

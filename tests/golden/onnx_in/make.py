@@ -334,6 +334,52 @@ def convnext(widths=(96, 192, 384, 768), depths=(3, 3, 9, 3), classes=5):
                                     nn.Linear(widths[-1], classes)))
 
 
+class Cbam(nn.Module):
+    """Convolutional block attention, with the two halves of its channel attention through the same
+    layers one after the other, and sums where others have means."""
+
+    def __init__(self, cin, cout):
+        super().__init__()
+        self.conv = conv_bn(cin, cout, 3, 2)
+        self.a, self.b = nn.Conv2d(cout, cout // 2, 1), nn.Conv2d(cout // 2, cout, 1)
+        self.c = nn.Conv2d(cout, cout, 1)
+        self.spatial = nn.Conv2d(3, 1, 7, padding=3, bias=False)
+
+    def forward(self, x):
+        x = self.conv(x)
+        mean = self.b(F.relu(self.a(F.adaptive_avg_pool2d(x, 1))))
+        x = x * torch.sigmoid(mean + self.c(F.adaptive_max_pool2d(x, 1)))
+        three = torch.cat([x.amax(1, keepdim=True), x.mean(1).unsqueeze(1),
+                           x.sum(1, keepdim=True) * 0.1], 1)
+        x = x * torch.sigmoid(self.spatial(three)) + 0.01 * x.sum((2, 3), keepdim=True).sigmoid() * x
+        return x
+
+
+class Scaled(nn.Module):
+    """torchvision's transform_input: each channel apart."""
+
+    def forward(self, x):
+        return torch.cat([x[:, i].unsqueeze(1) * (0.5 + 0.1 * i) + 0.02 * i for i in range(3)], 1)
+
+
+class Pyramid(nn.Module):
+    """Maps that are resized in every way that PyTorch exports, and joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.low, self.high = conv_bn(8, 8, 3, 1), conv_bn(8, 8, 3, 2)
+        self.top = conv_bn(8, 8, 3, 2)
+
+    def forward(self, x):
+        low, high = self.low(x), self.high(x)
+        top = self.top(high)
+        high = high + F.interpolate(top, scale_factor=2)
+        wide = F.interpolate(top, size=low.shape[2:], mode="bilinear", align_corners=True)
+        more = F.interpolate(high, scale_factor=2.0, mode="bilinear", align_corners=False)
+        odd = F.interpolate(F.interpolate(low, size=(13, 11)), size=low.shape[2:], mode="bilinear")
+        return torch.cat([low + wide, more, odd.clamp(min=-0.25) ** 2], 1)
+
+
 SMALL = {
     "resnet18": lambda: resnet(4, blocks=(1, 1)),
     "resnet50": lambda: resnet(2, True, (1, 2)),
@@ -346,6 +392,11 @@ SMALL = {
     "regnet": lambda: regnet((8, 16), (1, 2), 4),
     "googlenet": lambda: googlenet(0.06),
     "convnext": lambda: convnext((4, 8), (1, 1)),
+    "cbam": lambda: Classifier(nn.Sequential(Scaled(), Cbam(3, 8), Cbam(8, 12)), 12, 5),
+    "pyramid": lambda: Classifier(nn.Sequential(conv_bn(3, 8, 3, 2), Pyramid()), 24, 5),
+    "trainable": lambda: Classifier(nn.Sequential(conv_bn(3, 8, 3, 2), Residual(nn.Sequential(
+        conv_bn(8, 8, 3), conv_bn(8, 8, 3, act=None)))), 8, 5,
+        nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 5))),
 }
 FULL = {
     "resnet18": lambda: resnet(64, classes=500),
@@ -364,6 +415,7 @@ OPSETS = {"mobilenet_v2": 9, "mobilenet_v3": 12, "squeezenet": 10, "shufflenet":
           "googlenet": 11, "convnext": 14, "densenet": 16}
 
 
+TRAINABLE = ("trainable",)  # exported as they are, with batch norms and dropout
 DYNAMIC = ("resnet50", "shufflenet")  # with any number of images
 
 
@@ -630,7 +682,10 @@ def main():
         x = formula_input(side)
         dynamic = {"input": {0: "n"}, "scores": {0: "n"}} if name in DYNAMIC else None
         torch.onnx.export(net, x, f"{args[0]}/{name}.onnx", opset_version=OPSETS.get(name, 13),
-                          input_names=["input"], output_names=["scores"], dynamic_axes=dynamic)
+                          input_names=["input"], output_names=["scores"], dynamic_axes=dynamic,
+                          training=torch.onnx.TrainingMode.TRAINING if name in TRAINABLE
+                          else torch.onnx.TrainingMode.EVAL)
+        net.eval()
         scores = net(x)[0]
         k = int(scores.argmax())
         write_json(f"{args[0]}/{name}.json", side, k, scores, class_map(net, x, k).detach())

@@ -44,6 +44,15 @@ OPS = {
         y, 3, 2, 1, count_include_pad=False)),
     "pool_avg_ceil": lambda x: pool(x, lambda y: F.avg_pool2d(
         y, (3, 2), (2, 3), (1, 1), ceil_mode=True)),
+    "global_maxpool": lambda x: x.amax((0, 1), keepdim=True),
+    "resize_nearest": lambda x: pool(x, lambda y: F.interpolate(y, scale_factor=2)),
+    "resize_exact": lambda x: pool(x, lambda y: F.interpolate(y, (6, 7), mode="nearest-exact")),
+    "resize_linear": lambda x: pool(x, lambda y: F.interpolate(
+        y, scale_factor=2, mode="bilinear", align_corners=False)),
+    "resize_smaller": lambda x: pool(x, lambda y: F.interpolate(
+        y, (3, 2), mode="bilinear", align_corners=False)),
+    "resize_corners": lambda x: pool(x, lambda y: F.interpolate(
+        y, (7, 9), mode="bilinear", align_corners=True)),
 }
 out = {}
 for name, f in OPS.items():
