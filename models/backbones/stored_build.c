@@ -54,10 +54,10 @@ static int append(const struct builder *b, int index)
     int in[ADL_MAX_OP_INPUTS];
     const char *weight = node.params[0];
 
-    /* Another number of classes changes the layer of the scores alone. */
-    if (b->num_classes && b->stored->scores && weight &&
-        strcmp(weight, b->stored->scores) == 0 &&
-        (adl_stored_is(&node, "linear") || adl_stored_is(&node, "conv")))
+    /* Another number of classes changes the layer of the scores alone, and a class map of zeros. */
+    bool scores = b->stored->scores && weight && strcmp(weight, b->stored->scores) == 0 &&
+                  (adl_stored_is(&node, "linear") || adl_stored_is(&node, "conv"));
+    if (b->num_classes && (scores || adl_stored_is(&node, "blank")))
         adl_stored_set(&node, "k", b->num_classes);
     for (int i = 0; i < node.input_count; i++)
         in[i] = graph_value(b, node.inputs[i], true);

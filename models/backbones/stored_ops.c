@@ -196,6 +196,11 @@ static int build_upsample(struct adl_graph *graph, const struct adl_stored_node 
     return adl_upsample(graph, in[0], in[1], node->name);
 }
 
+static int build_blank(struct adl_graph *graph, const struct adl_stored_node *node, const int *in)
+{
+    return adl_blank(graph, in[0], node->name, whole(node, 0));
+}
+
 static int build_channel_affine(struct adl_graph *graph, const struct adl_stored_node *node,
                                 const int *in)
 {
@@ -326,6 +331,7 @@ static const struct adl_stored_op ops[] = {
       {"round", true, 0, ADL_RESIZE_ROUNDS - 1, ADL_RESIZE_PREFER_FLOOR}},
      build_resize},
     {"upsample", 2, 2, 0, 0, {{0}}, build_upsample},
+    {"blank", 1, 1, 0, 0, {SIDE("k", MOST_CHANNELS, 1)}, build_blank},
     {"channel_affine", 1, 1, 1, 2, {{0}}, build_channel_affine},
     {"layernorm", 1, 1, 0, 0, {REAL("eps", 0, 1, 1e-5)}, build_layernorm},
     {"shuffle", 1, 1, 0, 0, {SIDE("groups", MOST_CHANNELS, 1)}, build_shuffle},

@@ -36,7 +36,8 @@ static int unwrap_names(struct adl_tensors *tensors, struct adl_error *err)
     return 0;
 }
 
-struct adl_tensors *adl_model_read_weights(const char *path, const char *key, struct adl_error *err)
+struct adl_tensors *adl_model_read_weights(const char *path, const char *key, const char *prefix,
+                                           struct adl_error *err)
 {
     struct adl_tensors *tensors = adl_weights_read(path, key, err);
     if (tensors && (unwrap_names(tensors, err) < 0 || adl_packed_expand(tensors, err) < 0)) {
@@ -44,7 +45,13 @@ struct adl_tensors *adl_model_read_weights(const char *path, const char *key, st
         adl_tensors_free(tensors);
         return NULL;
     }
-    return tensors;
+    if (!tensors || !prefix)
+        return tensors;
+    struct adl_tensors *chosen = adl_prefix_select(tensors, prefix, err);
+    if (!chosen)
+        adl_error_context(err, "%s", path);
+    adl_tensors_free(tensors);
+    return chosen;
 }
 
 static int write_report(const struct adl_match *match, struct adl_str *report,
@@ -287,7 +294,8 @@ struct adl_model *adl_model_from_tensors(struct adl_tensors *tensors,
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err)
 {
-    struct adl_tensors *tensors = adl_model_read_weights(path, options ? options->key : NULL, err);
+    struct adl_tensors *tensors = adl_model_read_weights(
+        path, options ? options->key : NULL, options ? options->prefix : NULL, err);
     if (!tensors)
         return NULL;
     struct adl_model *model = adl_model_from_tensors(tensors, options, err);

@@ -14,6 +14,7 @@ struct adl_model_options {
      * layers of a method. */
     const struct adl_arch *arch;
     const char *key;    /* entry of a PyTorch checkpoint; NULL: searched for, see io/torch.h */
+    const char *prefix; /* only tensors whose names begin with it and a dot; NULL: all */
     bool infer_classes; /* arch->num_classes is only a guess: if the file does not describe
                          * itself, the shape of the classifier decides */
     bool allow_missing; /* parameters without a fitting tensor get adl_model_create's values */
@@ -40,8 +41,8 @@ struct adl_model *adl_model_from_tensors(struct adl_tensors *tensors,
 /* --- in steps, for `train --init` -------------------------------------------------- */
 
 /* Returns the tensors of a weight file, without the name prefixes of PyTorch's wrappers; the caller
- * frees them with adl_tensors_free(). `key` is as in the options. */
-struct adl_tensors *adl_model_read_weights(const char *path, const char *key,
+ * frees them with adl_tensors_free(). `key` and `prefix` are as in the options. */
+struct adl_tensors *adl_model_read_weights(const char *path, const char *key, const char *prefix,
                                            struct adl_error *err) ADL_MUST_CHECK;
 /* Returns the description of a file as a model without graph and weights; NULL if it has none, as
  * files of other programs, or none that can be read. */

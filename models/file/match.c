@@ -76,6 +76,17 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
     return points;
 }
 
+/* Returns whether a tensor belongs to a classifier beside the network, which helps in training
+ * alone: torchvision's Inception has AuxLogits, its GoogLeNet aux1 and aux2. */
+static bool is_auxiliary(const char *name)
+{
+    static const char *const parts[] = {"AuxLogits.", "aux1.", "aux2."};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Returns whether a tensor is one of PyTorch's counters, in batch norms (only training without a
  * momentum would use them) or of torch.optim.swa_utils.AveragedModel, or belongs to the few-box
  * head, which is not a parameter of the network (file/foreground.h), or to a model in 8 bits. */
@@ -83,7 +94,7 @@ static bool is_ignored(const struct adl_match *match, const char *name)
 {
     return adl_text_ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
            adl_text_ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11) ||
-           adl_quantised_is_scale(match->tensors, name);
+           is_auxiliary(name) || adl_quantised_is_scale(match->tensors, name);
 }
 
 /* Marks the tensors that are used, and counts how many fit and how many do not. */

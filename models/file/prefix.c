@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
 #include "models/file/match.h"
@@ -107,6 +108,54 @@ static int strip(struct adl_tensors *tensors, const char *prefix, size_t length,
     return 0;
 }
 
+/* Moves a tensor to another set under another name. */
+static int move(struct adl_tensors *from, const struct adl_tensor *tensor, const char *name,
+                struct adl_tensors *to, struct adl_error *err)
+{
+    const struct adl_tensor t = *tensor;
+    void *data = adl_tensors_take_data(from, tensor->name);
+    if (adl_tensors_add_data(to, name, t.dtype, t.rank, t.shape, data, err))
+        return 0;
+    adl_free(data);
+    return -1;
+}
+
+struct adl_tensors *adl_prefix_select(struct adl_tensors *tensors, const char *prefix,
+                                      struct adl_error *err)
+{
+    size_t length = strlen(prefix);
+    struct adl_tensors *chosen = adl_tensors_create(err);
+    int result = chosen ? 0 : -1;
+
+    length -= length > 0 && prefix[length - 1] == '.';
+    for (size_t i = 0; result == 0 && i < adl_tensors_count(tensors); i++) {
+        const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
+        const char *name = tensor->name;
+        if (strncmp(name, prefix, length) == 0 && name[length] == '.' && name[length + 1])
+            result = move(tensors, tensor, name + length + 1, chosen, err);
+    }
+    for (size_t i = 0; result == 0 && i < adl_tensors_meta_count(tensors); i++) {
+        const char *key, *value;
+        adl_tensors_meta_at(tensors, i, &key, &value);
+        result = adl_tensors_set_meta(chosen, key, value, err);
+    }
+    if (result == 0 && adl_tensors_note(tensors))
+        result = adl_tensors_set_note(chosen, adl_tensors_note(tensors), err);
+    if (result == 0 && adl_tensors_count(chosen) == 0) {
+        const char *first =
+            adl_tensors_count(tensors) ? adl_tensors_at(tensors, 0)->name : "no name at all";
+        result = adl_fail(err, ADL_ERR_NOT_FOUND,
+                          "--prefix %s: no tensor's name begins so; the first is called %s",
+                          adl_name_quote(prefix, length).text,
+                          adl_name_quote(first, strlen(first)).text);
+    }
+    if (result < 0) {
+        adl_tensors_free(chosen);
+        chosen = NULL;
+    }
+    return chosen;
+}
+
 int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
                      const struct adl_graph *graph, struct adl_error *err)
 {
@@ -135,8 +184,8 @@ int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
     size_t length = strlen(best);
     if (second)
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "holds two networks of this kind, under %s and %s; choose one by --key "
-                        "with that name",
+                        "holds two networks of this kind, under %s and %s; choose one by "
+                        "--prefix with that name, which convert and train take",
                         adl_name_quote(best, length - 1).text,
                         adl_name_quote(second, strlen(second) - 1).text);
     if (strip(tensors, best, length, NULL, err) < 0)

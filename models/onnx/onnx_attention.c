@@ -116,3 +116,22 @@ bool adl_onnx_write_resize(struct adl_onnx_writer *w, const struct adl_node *nod
     return write_products(w, node, &(struct axis){a, a->h ? 0 : a->scale_h, in.h, out.h},
                           &(struct axis){a, a->w ? 0 : a->scale_w, in.w, out.w});
 }
+
+/* A convolution whose kernel is zero. */
+bool adl_onnx_write_blank(struct adl_onnx_writer *w, const struct adl_node *node)
+{
+    const struct adl_blank_attr *a = node->attr;
+    const struct adl_onnx_inner name = adl_onnx_inner(w, node, "zeros");
+    const size_t dims[] = {(size_t)a->k, (size_t)w->shapes[node->inputs[0]].c, 1, 1};
+    float *zeros = adl_calloc(dims[0] * dims[1], sizeof *zeros);
+    if (!zeros)
+        return false;
+    adl_onnx_add_tensor(w, name.text, dims, 4, zeros);
+    adl_free(zeros);
+    struct adl_protobuf conv = adl_onnx_node("Conv", w->names[node->output]);
+    adl_onnx_take(&conv, w->names[node->inputs[0]]);
+    adl_onnx_take(&conv, name.text);
+    adl_onnx_set_ints(&conv, "kernel_shape", (int[]){1, 1}, 2);
+    adl_onnx_finish(w, &conv, w->names[node->output]);
+    return true;
+}

@@ -298,6 +298,8 @@ static int write_any(struct adl_onnx_writer *w, const struct adl_node *node, str
 {
     if (node->def == &adl_op_upsample)
         return adl_onnx_write_upsample(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
+    if (node->def == &adl_op_blank)
+        return adl_onnx_write_blank(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
     if (node->def == &adl_op_resize)
         return adl_onnx_write_resize(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < ADL_COUNT(ops); i++)

@@ -77,14 +77,15 @@ void adl_onnx_write_conv(struct adl_onnx_writer *w, const struct adl_node *node,
 /* Adds the node with its output to the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
 
-/* onnx_attention.c: write the ops of attention networks; the last two return false when out of
- * memory. */
+/* onnx_attention.c: write the ops of attention networks; the last three return false when out
+ * of memory. */
 void adl_onnx_write_sumpool(struct adl_onnx_writer *w, const struct adl_node *node);
 void adl_onnx_write_avgmaxpool(struct adl_onnx_writer *w, const struct adl_node *node);
 void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node *node);
 void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node);
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node);
 bool adl_onnx_write_resize(struct adl_onnx_writer *w, const struct adl_node *node);
+bool adl_onnx_write_blank(struct adl_onnx_writer *w, const struct adl_node *node);
 
 /* onnx_elementwise.c: write the ops that networks from ONNX have; `input` is the name of the value
  * that they read. */

@@ -62,7 +62,8 @@ struct adl_import {
     bool *needed; /* by node: the scores depend on it */
     bool *done;   /* by node: it was read together with an earlier one */
 
-    int batch; /* N of the file's shapes */
+    const char *map_layer; /* as in adl_onnx_in_options */
+    int batch;             /* N of the file's shapes */
     struct adl_stored *stored;
     struct adl_graph *graph;     /* of the nodes so far, for the shapes */
     struct adl_tensors *weights; /* of the model */

@@ -13,6 +13,10 @@
  *       pixel of the features, layer by layer, which is Grad-CAM's sum of the features weighted by
  *       the gradient, for all classes at once; for one linear layer J is its weights.
  *
+ * Other networks are refused with the name of the node that is in the way, unless the user names a
+ * map: then this map takes the place of the features, its LayerCAM that of the class map, and the
+ * class map of the network itself is blank.
+ *
  * Dropout may stand anywhere. The stored nodes that the scores do not need are removed. */
 
 #include <stdio.h>
@@ -55,15 +59,31 @@ static bool is_pointwise_conv(const struct adl_stored_node *node)
            adl_stored_get(node, "right") == 0;
 }
 
-static int refuse(const struct adl_stored_node *node, struct adl_error *err)
+/* Returns the last map of more than one pixel at or below a value; 0: there is none. */
+static int last_map(const struct adl_import *im, int value)
+{
+    for (; value > 0; value--) {
+        struct adl_shape s = adl_graph_value(im->graph, value)->shape;
+        if (s.h * s.w > 1)
+            return value;
+    }
+    return 0;
+}
+
+static int refuse(const struct adl_import *im, const struct adl_stored_node *node,
+                  struct adl_error *err)
 {
     if (!node)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "the scores are the input of the network");
+    int map = last_map(im, (int)(node - im->stored->nodes));
+    const char *name = map > 0 ? im->stored->nodes[map - 1].name : "LAYER";
     return adl_fail(
         err, ADL_ERR_UNSUPPORTED,
         "class maps need an end of global average pooling and linear layers, or of a 1x1 "
-        "convolution to the classes and global average pooling; node %s (%s) breaks this rule",
-        adl_name_quote(node->name, strlen(node->name)).text, adl_stored_op_name(node));
+        "convolution to the classes and global average pooling; node %s (%s) breaks this rule; "
+        "`convert --map-layer LAYER` takes the LayerCAM of a map that you name, such as %s",
+        adl_name_quote(node->name, strlen(node->name)).text, adl_stored_op_name(node),
+        adl_name_quote(name, strlen(name)).text);
 }
 
 /* --- classifiers of several layers ----------------------------------------------------------- */
@@ -166,10 +186,10 @@ static int add_class_map(struct adl_import *im, int scores, struct adl_error *er
         value = node->inputs[0];
     }
     if (!node || !adl_stored_is(node, "global_avgpool"))
-        return refuse(node, err);
+        return refuse(im, node, err);
     stored->features = back_over(stored, node->inputs[0], dropouts);
     if (stored->features < 1)
-        return refuse(node, err);
+        return refuse(im, node, err);
     int map = stored->features;
     while (map >= 0 && count > 0)
         map = apply_slope(im, layers[--count], map, err);
@@ -196,19 +216,43 @@ static int find_end(struct adl_import *im, bool *several, struct adl_error *err)
         const struct adl_stored_node *conv =
             maker(stored, back_over(stored, stored->class_map, activations));
         if (!conv || !is_pointwise_conv(conv))
-            return refuse(conv ? conv : end, err);
+            return refuse(im, conv ? conv : end, err);
         stored->features = back_over(stored, conv->inputs[0], dropouts);
         stored->classifier = conv->params[0];
-        return stored->features > 0 ? 0 : refuse(conv, err);
+        return stored->features > 0 ? 0 : refuse(im, conv, err);
     }
     if (!end || !adl_stored_is(end, "linear"))
-        return refuse(end, err);
+        return refuse(im, end, err);
     const struct adl_stored_node *pool = maker(stored, back_over(stored, end->inputs[0], dropouts));
     if (!pool || !adl_stored_is(pool, "global_avgpool"))
         return add_class_map(im, scores, err);
     stored->features = back_over(stored, pool->inputs[0], dropouts);
     stored->classifier = end->params[0];
-    return stored->features > 0 ? 0 : refuse(pool, err);
+    return stored->features > 0 ? 0 : refuse(im, pool, err);
+}
+
+/* Makes a map that the user names the features, with a blank class map. */
+static int end_by_layer(struct adl_import *im, int classes, struct adl_error *err)
+{
+    struct adl_stored *stored = im->stored;
+    int value = adl_graph_find_value(im->graph, im->map_layer);
+
+    if (value < 1 || value > stored->logits)
+        return adl_fail(err, ADL_ERR_ARG, "--map-layer: no layer below the scores is called %s",
+                        adl_name_quote(im->map_layer, strlen(im->map_layer)).text);
+    struct adl_shape s = adl_graph_value(im->graph, value)->shape;
+    if (s.h * s.w < 2)
+        return adl_fail(err, ADL_ERR_ARG, "--map-layer: %s is not a map but a vector",
+                        adl_name_quote(im->map_layer, strlen(im->map_layer)).text);
+    struct adl_stored_node *blank =
+        add_map_node(im, "blank", im->map_layer, ".map", value, err);
+    if (!blank)
+        return -1;
+    adl_stored_set(blank, "k", classes);
+    stored->features = value;
+    stored->classifier = NULL;
+    stored->class_map = commit_map_node(im, im->map_layer, err);
+    return stored->class_map < 0 ? -1 : 0;
 }
 
 /* Removes what the scores do not depend on, and numbers the values anew. */
@@ -255,8 +299,13 @@ int adl_import_find_end(struct adl_import *im, const struct adl_import_value *sc
                         adl_name_quote(scores->name, strlen(scores->name)).text);
     im->stored->logits = scores->id;
     if (scores->id < 1 || !adl_import_is_vector(im, scores))
-        return refuse(maker(im->stored, scores->id), err);
-    if (find_end(im, several, err) < 0 || prune(im->stored, err) < 0)
+        return refuse(im, maker(im->stored, scores->id), err);
+    int found = find_end(im, several, err);
+    if (found < 0 && err->kind == ADL_ERR_UNSUPPORTED && im->map_layer) {
+        *err = (struct adl_error){0};
+        found = end_by_layer(im, adl_import_shape(im, scores).c, err);
+    }
+    if (found < 0 || prune(im->stored, err) < 0)
         return -1;
     adl_stored_find_scores(im->stored);
     return 0;

@@ -219,13 +219,15 @@ static int add_linear(struct adl_import *im, const struct adl_onnx_node_proto *n
                       const struct adl_import_value *bias, float beta, struct adl_import_value *out,
                       struct adl_error *err)
 {
-    const size_t shape[2] = {m.rows, m.columns};
+    struct adl_shape s = adl_import_shape(im, in);
+    bool flat = strchr(in->axes, 'F') != NULL;
+    const size_t shape[4] = {m.rows, flat ? (size_t)s.c : m.columns, (size_t)s.h, (size_t)s.w};
     const char *names[2] = {NULL, NULL};
 
     if (!adl_onnx_tensor_is_real(m.tensor))
         return adl_import_refuse(node, err, "its weight does not have floats");
-    names[0] = adl_import_param(im, node, adl_import_in(im, node, 1)->origin, "weight", 2, shape,
-                                matrix_element, &m, err);
+    names[0] = adl_import_param(im, node, adl_import_in(im, node, 1)->origin, "weight", flat ? 4 : 2,
+                                shape, matrix_element, &m, err);
     if (!names[0])
         return -1;
     if (bias) {
@@ -238,18 +240,33 @@ static int add_linear(struct adl_import *im, const struct adl_onnx_node_proto *n
         if (!names[1])
             return -1;
     }
-    struct adl_stored_node *linear = adl_import_add(im, "linear", node, "", in->id, err);
+    struct adl_stored_node *linear =
+        adl_import_add(im, flat ? "conv" : "linear", node, "", in->id, err);
     if (!linear)
         return -1;
     adl_stored_set(linear, "k", (double)m.rows);
+    if (flat) {
+        adl_stored_set(linear, "r", s.h);
+        adl_stored_set(linear, "s", s.w);
+    }
     memcpy(linear->params, names, sizeof names);
     linear->param_count = bias ? 2 : 1;
     int id = adl_import_commit(im, node, err);
     adl_import_set(out, in, id);
+    if (flat)
+        memcpy(out->axes, "NC", sizeof "NC");
     return id;
 }
 
-/* Returns the input of a linear layer: a vector, or a map whose channels are last. */
+/* Returns the number of values of each row that a linear layer reads. */
+static size_t columns_of(const struct adl_import *im, const struct adl_import_value *in)
+{
+    struct adl_shape s = adl_import_shape(im, in);
+    return strchr(in->axes, 'F') ? adl_shape_count(s) : (size_t)s.c;
+}
+
+/* Returns the input of a linear layer: a vector, a map whose channels are last, or a flattened map,
+ * of which the layer is a convolution with a kernel of the map's size. */
 static const struct adl_import_value *linear_input(struct adl_import *im,
                                                    const struct adl_onnx_node_proto *node,
                                                    struct adl_error *err)
@@ -258,14 +275,9 @@ static const struct adl_import_value *linear_input(struct adl_import *im,
     if (!in)
         return NULL;
     size_t rank = strlen(in->axes);
-    struct adl_shape s = adl_import_shape(im, in);
-    if (strchr(in->axes, 'F'))
-        adl_import_refuse(node, err,
-                          "it is a linear layer over a flattened map of %dx%d; class maps need "
-                          "global average pooling before the classifier, so use a network with it, "
-                          "or export the network with its convolutional head",
-                          s.h, s.w);
-    else if (in->final || in->axes[rank - 1] != 'C')
+    if (strcmp(in->axes, "NF") == 0 && !in->final)
+        return in; /* channel after channel, as the weights of a convolution */
+    if (in->final || in->axes[rank - 1] != 'C')
         adl_import_refuse(node, err, "its input has the axes %s; channels have to be last",
                           in->axes);
     else
@@ -283,10 +295,10 @@ int adl_import_gemm(struct adl_import *im, const struct adl_onnx_node_proto *nod
 
     if (!t || !out)
         return err->kind ? -1 : adl_import_refuse(node, err, "it has no output");
-    size_t channels = (size_t)adl_import_shape(im, in).c;
+    size_t channels = columns_of(im, in);
     if (t->rank != 2 || adl_import_attr_int(node, "transA", 0) != 0 ||
         (size_t)t->dims[transposed ? 0 : 1] != channels || t->dims[transposed ? 1 : 0] < 1)
-        return adl_import_refuse(node, err, "its weight does not fit an input of %zu channels",
+        return adl_import_refuse(node, err, "its weight does not fit an input of %zu values",
                                  channels);
     const struct matrix m = {t, (size_t)t->dims[transposed ? 1 : 0], channels, transposed,
                              (float)adl_import_attr_float(node, "alpha", 1)};
@@ -307,9 +319,9 @@ int adl_import_matmul(struct adl_import *im, const struct adl_onnx_node_proto *n
 
     if (!t || !out)
         return err->kind ? -1 : adl_import_refuse(node, err, "it has no output");
-    size_t channels = (size_t)adl_import_shape(im, in).c;
+    size_t channels = columns_of(im, in);
     if (t->rank != 2 || (size_t)t->dims[0] != channels || t->dims[1] < 1)
-        return adl_import_refuse(node, err, "its weight does not fit an input of %zu channels",
+        return adl_import_refuse(node, err, "its weight does not fit an input of %zu values",
                                  channels);
     const struct adl_onnx_node_proto *add = adl_import_next(im, out, "Add");
     for (size_t i = 0; add && !bias && i < 2; i++) {

@@ -240,7 +240,8 @@ struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
 {
     static const struct adl_onnx_in_options defaults = {0};
     struct adl_onnx_proto proto;
-    struct adl_import im = {.proto = &proto, .batch = 1};
+    struct adl_import im = {
+        .proto = &proto, .map_layer = options ? options->map_layer : NULL, .batch = 1};
     struct adl_tensors *tensors = NULL;
 
     if (adl_onnx_proto_read(&proto, bytes, length, err) == 0 &&

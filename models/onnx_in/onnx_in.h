@@ -9,6 +9,10 @@
 
 struct adl_onnx_in_options {
     int input_h, input_w; /* pixels; 0: those of the file, or 224 where it leaves them open */
+    /* The name of a map for networks whose end gives no class maps: it takes the place of the last
+     * map, and its LayerCAM that of the class map, once the map rule says so. NULL: such networks
+     * are refused. */
+    const char *map_layer;
 };
 
 /* Returns the tensors of a model file, with its description, from the bytes of an ONNX file; the

@@ -30,7 +30,7 @@
 #include "server/tasks/json_out.h"
 
 struct settings {
-    const char *classes, *key;
+    const char *classes, *key, *prefix;
     bool allow_missing;
     const char *input_size, *mean, *std;
     int precision;
@@ -295,15 +295,21 @@ static struct adl_model *load_onnx(const char *in, const struct settings *s, str
 
     if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
         return NULL;
-    if (given || s->key || s->allow_missing) {
+    if (given || s->key || s->prefix || s->allow_missing) {
         adl_fail(err, ADL_ERR_ARG,
-                 "%s: an ONNX file says itself what its network is; leave out --arch, --key and "
-                 "--allow-missing",
+                 "%s: an ONNX file says itself what its network is; leave out --arch, --key, "
+                 "--prefix and --allow-missing",
                  in);
         return NULL;
     }
     if (s->input_size && parse_input_size(s->input_size, &how.input_h, &how.input_w, err) < 0)
         return NULL;
+    struct adl_map_layer layer = {0};
+    if (s->map.layer && adl_map_layer_parse(s->map.layer, &layer, err) < 0) {
+        adl_error_context(err, "--map-layer");
+        return NULL;
+    }
+    how.map_layer = layer.method != ADL_LAYER_NONE ? layer.name : NULL;
     struct adl_model *model = adl_onnx_in_load(in, &how, err);
     if (model && model->note)
         fprintf(stderr, "%s: %s\n", in, model->note);
@@ -318,7 +324,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     FILE *table = strcmp(out, "-") ? stdout : stderr;
     struct adl_str report = {0};
     struct adl_model_options load = {
-        .key = s->key, .allow_missing = s->allow_missing, .report = &report};
+        .key = s->key,
+        .prefix = s->prefix,
+        .allow_missing = s->allow_missing,
+        .report = &report};
     struct adl_model *model = NULL;
     char arch[100];
     int result = -1;
@@ -369,6 +378,7 @@ static const struct adl_option table[] = {
     {"classes", ADL_STRING(struct settings, classes), .metavar = "FILE",
      .help = "read class names, one per line, in the order of the network's outputs"},
     ADL_OPTION_KEY(struct settings, .default_note = "the one that has a state_dict"),
+    ADL_OPTION_PREFIX(struct settings),
     {"allow-missing", ADL_FLAG(struct settings, allow_missing),
      .help = "tolerate missing tensors (set to zero) and unexpected or misshapen ones"},
     {"input-size", ADL_STRING(struct settings, input_size), .metavar = "HxW",

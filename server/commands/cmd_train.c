@@ -141,6 +141,7 @@ static const struct adl_option table[] = {
          "a classifier of another size, are initialised anew. A model file also sets the network "
          "and its input where no option does"},
     ADL_OPTION_KEY(struct adl_train_settings),
+    ADL_OPTION_PREFIX(struct adl_train_settings),
     {"recipe", ADL_CHOICE(struct adl_train_settings, recipe), .choice_at = adl_recipe_name,
      .value = "auto", .metavar = "NAME",
      .help =

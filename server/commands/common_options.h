@@ -27,6 +27,11 @@
     {"key", ADL_STRING(s, key), .metavar = "NAME",                                             \
      .help = "entry of a PyTorch checkpoint that holds the weights", __VA_ARGS__}
 
+#define ADL_OPTION_PREFIX(s)                                                                   \
+    {"prefix", ADL_STRING(s, prefix), .metavar = "NAME",                                       \
+     .default_note = "what all names have in front of them",                                   \
+     .help = "take the weights whose names begin with NAME and a dot, such as student, alone"}
+
 /* As adl_model_choose_precision() takes it. */
 #define ADL_OPTION_PRECISION(s)                                                                \
     {"precision", ADL_CHOICE(s, precision), .choices = adl_model_precision_names,              \

@@ -422,7 +422,7 @@ static struct adl_tensors *read_init(const struct adl_train_settings *s, const c
     struct adl_error other_size = {0};
 
     if (!adl_text_ends_with(init, ".onnx"))
-        return adl_model_read_weights(init, s->key, err);
+        return adl_model_read_weights(init, s->key, s->prefix, err);
     struct adl_tensors *tensors = adl_onnx_in_read(init, &how, &other_size);
     return tensors ? tensors : adl_onnx_in_read(init, NULL, err);
 }

@@ -31,6 +31,7 @@ struct adl_train_settings {
     const char *out;                      /* the run's directory */
     const char *init;                     /* a weight file, "default", or NULL: random weights */
     const char *key; /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
+    const char *prefix; /* of the names of its weights that are taken; NULL: found */
     bool resume;
     int recipe;      /* enum adl_train_recipe_choice */
     bool rate_given; /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */

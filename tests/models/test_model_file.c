@@ -247,7 +247,7 @@ static void misfits_are_reported(void)
     back = model_small();
     int classifier = adl_graph_classifier(back->graph);
     struct adl_tensors *weights =
-        adl_model_read_weights(model_tmp_path("misfit.safetensors"), NULL, &err);
+        adl_model_read_weights(model_tmp_path("misfit.safetensors"), NULL, NULL, &err);
     TEST_OK(weights ? adl_model_take(back, weights, taken, &report, &err) : -1, &err);
     adl_tensors_free(weights);
     CU_ASSERT_TRUE(model_same_weights(model, back));

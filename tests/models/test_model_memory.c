@@ -93,7 +93,7 @@ static int misfit_scene(struct scene *scene, struct adl_error *err)
 
 static int take_scene(struct scene *scene, struct adl_error *err)
 {
-    struct adl_tensors *weights = adl_model_read_weights(scene->misfitting, NULL, err);
+    struct adl_tensors *weights = adl_model_read_weights(scene->misfitting, NULL, NULL, err);
     int result = weights ? adl_model_take(scene->model, weights, NULL, &scene->report, err) : -1;
     adl_tensors_free(weights);
     adl_str_release(&scene->report);

@@ -81,7 +81,7 @@ static void initial_weights_are_checked(void)
     struct adl_model *model = model_small();
     const char *path = model_tmp_path("planted.safetensors");
     write_planted(model->weights, &planted[0], 0, 0, path);
-    struct adl_tensors *tensors = adl_model_read_weights(path, NULL, &err);
+    struct adl_tensors *tensors = adl_model_read_weights(path, NULL, NULL, &err);
     model_must(tensors != NULL, &err);
     CU_ASSERT_EQUAL(adl_model_take(model, tensors, NULL, NULL, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, adl_tensors_at(model->weights, 0)->name));

@@ -670,11 +670,30 @@ def write_json(path, side, k, scores, cam, more=None):
         f.write("\n")
 
 
+def write_flat(out):
+    """As VGG-16 ends: a flattened map and two linear layers. The map is its LayerCAM."""
+    torch.manual_seed(0)
+    net = nn.Sequential(conv_bn(3, 6, 3, 2), nn.MaxPool2d(2), conv_bn(6, 8, 3), nn.Flatten(),
+                        nn.Linear(8 * 36, 12), nn.ReLU(), nn.Dropout(), nn.Linear(12, 5)).eval()
+    fill(net, 7)
+    x = formula_input(24)
+    torch.onnx.export(net, x, f"{out}/vgg.onnx", opset_version=13)
+    last = net[:3](x).detach().requires_grad_()
+    scores = net[3:](last)[0]
+    k = int(scores.argmax())
+    (grad,) = torch.autograd.grad(scores[k], last)
+    cam = (grad[0].relu() * last[0]).sum(0).relu().detach()
+    write_json(f"{out}/vgg.json", 24, k, scores, cam)
+
+
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     full = "--full" in sys.argv
     nets = FULL if full else SMALL
     for name in args[1:] or nets:
+        if name == "vgg":
+            write_flat(args[0])
+            continue
         torch.manual_seed(0)
         net = nets[name]().eval()
         fill(net, 7)
@@ -695,6 +714,7 @@ def main():
         scores, k, cam, ranges = qdq(f"{args[0]}/qdq.onnx", 33)
         write_json(f"{args[0]}/qdq.json", 33, k, scores, cam, {"ranges": list(ranges.values())})
         torch.onnx.export(flat, formula_input(10), f"{args[0]}/flat.onnx", opset_version=13)
+        write_flat(args[0])
         for name, opset, keras in (("nhwc_tf", 13, False), ("nhwc_keras", 10, True)):
             scores, k, cam = nhwc(f"{args[0]}/{name}.onnx", opset, 33, keras)
             write_json(f"{args[0]}/{name}.json", 33, k, scores, cam)
