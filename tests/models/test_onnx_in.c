@@ -289,7 +289,7 @@ static void names_the_node_in_the_way(void)
     void *bytes = bytes_of("flat", &length);
     hostile_refused(
         read_bytes, bytes, length, ADL_ERR_UNSUPPORTED,
-        "\"Gemm\" (node \"/2/Gemm\"): it is a linear layer over a flattened map of 5x5");
+        "node \"/2/Gemm\" (conv) breaks this rule; `convert --map-layer LAYER` takes");
     adl_free(bytes);
 }
 

@@ -151,6 +151,35 @@ static void two_networks_are_a_choice(void)
     adl_model_free(back);
     expect_same(model, path, "student");
     adl_tensors_free(set);
+
+    /* The names that begin with a prefix and a dot, whatever else there is. */
+    const struct adl_model_options prefixed = {.arch = &arch, .prefix = "student"};
+    err = (struct adl_error){0};
+    back = adl_model_load(path, &prefixed, &err);
+    CU_ASSERT_TRUE(back && model_same_weights(model, back));
+    adl_model_free(back);
+    const struct adl_model_options unknown = {.arch = &arch, .prefix = "stud"};
+    CU_ASSERT_PTR_NULL(adl_model_load(path, &unknown, &err));
+    CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND && strstr(err.message, "--prefix \"stud\"") &&
+              strstr(err.message, "teacher.conv1.weight"));
+    adl_model_free(model);
+}
+
+/* What torchvision's networks have beside them for training is no mistake. */
+static void auxiliary_classifiers_are_left_out(void)
+{
+    static const char *const names[] = {"AuxLogits.fc.weight", "aux1.conv.bn.bias", "aux2.fc2.bias"};
+    struct adl_error err = {0};
+    struct adl_model *model = model_small();
+    const char *path = model_tmp_path("aux.safetensors");
+    write_prefixed(model, "", NULL, path);
+    struct adl_tensors *set = adl_safetensors_read(path, &err);
+    model_must(set != NULL, &err);
+    for (size_t i = 0; i < ADL_COUNT(names); i++)
+        model_must(adl_tensors_add(set, names[i], ADL_F32, 1, &(size_t){3}, &err) != NULL, &err);
+    TEST_OK(adl_safetensors_write(path, set, &err), &err);
+    expect_same(model, path, NULL);
+    adl_tensors_free(set);
     adl_model_free(model);
 }
 
@@ -187,4 +216,5 @@ TEST_SUITE(model_prefix, {"prefixes are taken away", prefixes_are_taken_away},
            {"prefixed names of other variants are mapped",
             prefixed_names_of_other_variants_are_mapped},
            {"two networks are a choice", two_networks_are_a_choice},
+           {"auxiliary classifiers are left out", auxiliary_classifiers_are_left_out},
            {"classes are counted in the file", classes_are_counted_in_the_file});
