@@ -1,6 +1,6 @@
 /* A class map that says nothing, for networks whose end has none: zeros at each pixel for each of k
- * classes, H x W x C to H x W x k. Joined with the map of another layer (wsol/layer_map.h) it leaves
- * that map. It reads nothing of its input but the shape, which gets no gradient. */
+ * classes, H x W x C to H x W x k. Joined with the map of another layer (wsol/layer_map.h) it
+ * leaves that map. It reads nothing of its input but the shape, which gets no gradient. */
 
 #include <string.h>
 

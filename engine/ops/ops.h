@@ -229,7 +229,8 @@ struct adl_resize_attr {
 extern const struct adl_op_def adl_op_resize;
 int adl_resize(struct adl_graph *graph, int input, const char *name, struct adl_resize_attr attr);
 
-/* --- class maps (blank.c, erase.c, map_union.c) --------------------------------------------------- */
+/* --- class maps (blank.c, erase.c, map_union.c)
+ * --------------------------------------------------- */
 
 struct adl_blank_attr {
     int k; /* classes */

@@ -9,7 +9,8 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     if (arch->stored)
         adl_stored_build(graph, arch);
     else
-        adl_graph_fail(graph, "a network that came from ONNX has to be described by its model file");
+        adl_graph_fail(graph,
+                       "a network that came from ONNX has to be described by its model file");
 }
 
 /* The classifier is known by its name in the description alone (adl_arch_is_head). */

@@ -113,10 +113,9 @@ bool adl_stored_is_classifier(const struct adl_stored *stored, const char *param
 void adl_stored_find_scores(struct adl_stored *stored)
 {
     /* What may stand between the last layer with weights and the scores, and keeps the channels. */
-    static const char *const above[] = {"dropout",      "global_avgpool", "relu",
-                                        "relu6",        "clip",           "leaky_relu",
-                                        "affine",       "channel_affine", "batchnorm",
-                                        "global_maxpool"};
+    static const char *const above[] = {"dropout",   "global_avgpool", "relu",   "relu6",
+                                        "clip",      "leaky_relu",     "affine", "channel_affine",
+                                        "batchnorm", "global_maxpool"};
     const struct adl_stored_node *node = &stored->nodes[stored->logits - 1];
 
     stored->scores = stored->classifier;

@@ -1,6 +1,6 @@
-/* The graph of a stored network: its nodes in their order, with the layers of training methods after
- * the places that the architecture names, and the branches of a method in place of what is above the
- * last map.
+/* The graph of a stored network: its nodes in their order, with the layers of training methods
+ * after the places that the architecture names, and the branches of a method in place of what is
+ * above the last map.
  *
  * Each node adds one value, and so does each layer of a method, so the value that a node reads in
  * the graph follows from its number in the description and the number of layers before it. */
@@ -13,8 +13,8 @@
 
 /* Elements of a map: beyond this no machine that runs the program has the memory. */
 #define MOST_ELEMENTS 1073741824.0
-/* Channels of the convolutions of branches: those of the last map, but not more than the networks of
- * this program have. */
+/* Channels of the convolutions of branches: those of the last map, but not more than the networks
+ * of this program have. */
 #define MOST_HEAD_CHANNELS 1024
 #define LEAST_HEAD_CHANNELS 16
 
@@ -40,8 +40,8 @@ static int layers_before(const struct builder *b, int value, bool after)
     return count;
 }
 
-/* Returns the value of the graph that is the stored value `value`, or, with `after`, what the layers
- * behind it make of it. */
+/* Returns the value of the graph that is the stored value `value`, or, with `after`, what the
+ * layers behind it make of it. */
 static int graph_value(const struct builder *b, int value, bool after)
 {
     return value == 0 ? 0 : b->first + value - 1 + layers_before(b, value, after);

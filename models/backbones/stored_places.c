@@ -43,9 +43,9 @@ static bool is_one_of(const struct adl_stored_node *node, const char *const *ops
 static bool goes_on(const struct adl_stored_node *node)
 {
     static const char *const ops[] = {
-        "batchnorm",    "relu",       "relu6", "sigmoid", "clip",      "affine", "leaky_relu",
-        "hard_sigmoid", "hard_swish", "silu",  "gelu",    "gelu_tanh", "erf",    "tanh",
-        "layernorm",    "dropout",    "channel_affine"};
+        "batchnorm",  "relu",         "relu6",      "sigmoid", "clip",          "affine",
+        "leaky_relu", "hard_sigmoid", "hard_swish", "silu",    "gelu",          "gelu_tanh",
+        "erf",        "tanh",         "layernorm",  "dropout", "channel_affine"};
     return is_one_of(node, ops, ADL_COUNT(ops));
 }
 

@@ -294,8 +294,8 @@ struct adl_model *adl_model_from_tensors(struct adl_tensors *tensors,
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err)
 {
-    struct adl_tensors *tensors = adl_model_read_weights(
-        path, options ? options->key : NULL, options ? options->prefix : NULL, err);
+    struct adl_tensors *tensors = adl_model_read_weights(path, options ? options->key : NULL,
+                                                         options ? options->prefix : NULL, err);
     if (!tensors)
         return NULL;
     struct adl_model *model = adl_model_from_tensors(tensors, options, err);

@@ -15,8 +15,8 @@
 int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
                      const struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Returns the tensors whose names begin with `prefix` and a dot, without these, and the metadata and
- * the note of the set; the caller frees it and the old set, which loses their data. Fails with
+/* Returns the tensors whose names begin with `prefix` and a dot, without these, and the metadata
+ * and the note of the set; the caller frees it and the old set, which loses their data. Fails with
  * ADL_ERR_NOT_FOUND if there is none, and with ADL_ERR_NOMEM. */
 struct adl_tensors *adl_prefix_select(struct adl_tensors *tensors, const char *prefix,
                                       struct adl_error *err) ADL_MUST_CHECK;

@@ -223,8 +223,7 @@ static int fold_slice(struct adl_import *im, const struct adl_onnx_node_proto *n
     int64_t size = from->rank == 1 ? from->dims[0] : 0;
     struct list list;
 
-    if (from->rank != 1 ||
-        adl_import_ints(im, node, "starts", 1, &start, 1) != 1 ||
+    if (from->rank != 1 || adl_import_ints(im, node, "starts", 1, &start, 1) != 1 ||
         adl_import_ints(im, node, "ends", 2, &end, 1) != 1 ||
         adl_import_ints(im, node, "steps", 4, &step, 1) < 0 || step != 1)
         return 0;

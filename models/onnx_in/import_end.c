@@ -244,8 +244,7 @@ static int end_by_layer(struct adl_import *im, int classes, struct adl_error *er
     if (s.h * s.w < 2)
         return adl_fail(err, ADL_ERR_ARG, "--map-layer: %s is not a map but a vector",
                         adl_name_quote(im->map_layer, strlen(im->map_layer)).text);
-    struct adl_stored_node *blank =
-        add_map_node(im, "blank", im->map_layer, ".map", value, err);
+    struct adl_stored_node *blank = add_map_node(im, "blank", im->map_layer, ".map", value, err);
     if (!blank)
         return -1;
     adl_stored_set(blank, "k", classes);

@@ -226,8 +226,8 @@ static int add_linear(struct adl_import *im, const struct adl_onnx_node_proto *n
 
     if (!adl_onnx_tensor_is_real(m.tensor))
         return adl_import_refuse(node, err, "its weight does not have floats");
-    names[0] = adl_import_param(im, node, adl_import_in(im, node, 1)->origin, "weight", flat ? 4 : 2,
-                                shape, matrix_element, &m, err);
+    names[0] = adl_import_param(im, node, adl_import_in(im, node, 1)->origin, "weight",
+                                flat ? 4 : 2, shape, matrix_element, &m, err);
     if (!names[0])
         return -1;
     if (bias) {

@@ -12,8 +12,8 @@ static int add_global(struct adl_import *im, const struct adl_onnx_node_proto *n
     struct adl_import_value *out = adl_import_out(im, node, 0);
     if (!out)
         return adl_import_refuse(node, err, "it has no output");
-    int id = adl_import_simple(im, average ? "global_avgpool" : "global_maxpool", node, "", in->id,
-                               err);
+    int id =
+        adl_import_simple(im, average ? "global_avgpool" : "global_maxpool", node, "", in->id, err);
     adl_import_set(out, in, id);
     return id;
 }
@@ -83,8 +83,8 @@ static int add_pads(struct adl_import *im, const struct adl_onnx_node_proto *nod
 
 static bool covers_all(const struct pool *p, struct adl_shape in)
 {
-    return !p->ceil_mode && p->kernel[0] == in.h && p->kernel[1] == in.w &&
-           !p->pads[0] && !p->pads[1] && !p->pads[2] && !p->pads[3];
+    return !p->ceil_mode && p->kernel[0] == in.h && p->kernel[1] == in.w && !p->pads[0] &&
+           !p->pads[1] && !p->pads[2] && !p->pads[3];
 }
 
 /* Returns whether the engine's pools for square windows can do it. */

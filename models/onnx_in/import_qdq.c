@@ -147,8 +147,8 @@ int adl_import_bytes_param(struct adl_import *im, const struct adl_import_value 
 static bool is_positive(const struct adl_import *im, int value, int depth)
 {
     static const char *const ops[] = {"relu", "relu6", "sigmoid", "hard_sigmoid"};
-    static const char *const keeps[] = {"maxpool", "avgpool", "pool",   "global_avgpool",
-                                        "shuffle", "slice",   "dropout", "concat",
+    static const char *const keeps[] = {"maxpool", "avgpool",       "pool",    "global_avgpool",
+                                        "shuffle", "slice",         "dropout", "concat",
                                         "resize",  "global_maxpool"};
     const struct adl_stored_node *node = value > 0 ? &im->stored->nodes[value - 1] : NULL;
     bool found = false, all = true;

@@ -1,6 +1,6 @@
 /* Means, sums and maxima: over all pixels, which are pools, and over the channels of each pixel, as
- * attention modules have them (CBAM). The engine computes the maximum and the mean over the channels
- * together; what only one of them is needed of is cut out. */
+ * attention modules have them (CBAM). The engine computes the maximum and the mean over the
+ * channels together; what only one of them is needed of is cut out. */
 
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +36,8 @@ static int over_pixels(struct adl_import *im, const struct adl_onnx_node_proto *
     return id;
 }
 
-/* Returns the value that has maximum and mean over the channels of another one; -1 with an error. */
+/* Returns the value that has maximum and mean over the channels of another one; -1 with an error.
+ */
 static int channelpool_of(struct adl_import *im, const struct adl_onnx_node_proto *node, int input,
                           struct adl_error *err)
 {
@@ -58,8 +59,7 @@ static int over_channels(struct adl_import *im, const struct adl_onnx_node_proto
         return adl_import_refuse(node, err, "it has no output");
     int both = channelpool_of(im, node, in->id, err);
     struct adl_stored_node *slice =
-        both < 0 ? NULL
-                 : adl_import_add(im, "slice", node, kind == SUM ? ".mean" : "", both, err);
+        both < 0 ? NULL : adl_import_add(im, "slice", node, kind == SUM ? ".mean" : "", both, err);
     if (!slice)
         return -1;
     adl_stored_set(slice, "first", kind == MAXIMUM ? 0 : 1);

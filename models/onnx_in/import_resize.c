@@ -12,7 +12,8 @@
 /* Difference between a matrix and the weights of a resize, at most: those of float32 numbers. */
 #define MATRIX_BOUND 1e-5
 
-/* --- Resize and Upsample ----------------------------------------------------------------------- */
+/* --- Resize and Upsample -----------------------------------------------------------------------
+ */
 
 static int find_text(const char *text, const char *const *names, int count)
 {
@@ -38,11 +39,14 @@ static int read_mode(struct adl_import *im, const struct adl_onnx_node_proto *no
 
     attr->linear = strcmp(mode, "linear") == 0;
     if (!attr->linear && *mode && strcmp(mode, "nearest") != 0)
-        return adl_import_refuse(node, err,
-                                 "its mode is %.20s; nearest and linear are supported", mode);
-    int at = old ? ADL_RESIZE_ASYMMETRIC : !*place ? 0 : find_text(place, places, ADL_COUNT(places));
-    int round =
-        old ? ADL_RESIZE_FLOOR : !*nearest ? 0 : find_text(nearest, rounds, ADL_COUNT(rounds));
+        return adl_import_refuse(node, err, "its mode is %.20s; nearest and linear are supported",
+                                 mode);
+    int at = old       ? ADL_RESIZE_ASYMMETRIC
+             : !*place ? 0
+                       : find_text(place, places, ADL_COUNT(places));
+    int round = old         ? ADL_RESIZE_FLOOR
+                : !*nearest ? 0
+                            : find_text(nearest, rounds, ADL_COUNT(rounds));
     if (at < 0 || round < 0)
         return adl_import_refuse(node, err,
                                  "its coordinate_transformation_mode \"%.30s\" or its nearest_mode "
@@ -57,8 +61,8 @@ static int read_mode(struct adl_import *im, const struct adl_onnx_node_proto *no
     return 0;
 }
 
-/* Returns the size that a Resize gives an axis, and sets *scale to its factor; -1 if they do not fit
- * the axis. */
+/* Returns the size that a Resize gives an axis, and sets *scale to its factor; -1 if they do not
+ * fit the axis. */
 static int64_t size_of(const struct adl_onnx_tensor *t, bool sizes, size_t i, int64_t from,
                        double *scale)
 {
@@ -90,8 +94,8 @@ static int read_sizes(struct adl_import *im, const struct adl_onnx_node_proto *n
     size_t scales_at = im->proto->opset < 11 || *node->op == 'U' ? 1 : 2;
     const struct adl_import_value *value = adl_import_in(im, node, scales_at);
     bool sizes = !value || (value->kind == ADL_IMPORT_CONSTANT && value->tensor->count == 0);
-    const struct adl_onnx_tensor *t = adl_import_constant(
-        im, node, sizes ? 3 : scales_at, sizes ? "size" : "list of scales", err);
+    const struct adl_onnx_tensor *t = adl_import_constant(im, node, sizes ? 3 : scales_at,
+                                                          sizes ? "size" : "list of scales", err);
     int64_t axes[ADL_IMPORT_AXES];
     int rank = (int)strlen(in->axes);
     int count = t ? adl_import_attr_ints(node, "axes", axes, ADL_IMPORT_AXES) : 0;
@@ -163,7 +167,8 @@ int adl_import_resize(struct adl_import *im, const struct adl_onnx_node_proto *n
     return add_resize(im, node, in, &attr, err);
 }
 
-/* --- products with constant matrices ----------------------------------------------------------- */
+/* --- products with constant matrices -----------------------------------------------------------
+ */
 
 /* Returns whether a matrix of to x from weights, or transposed, is that of a resize. */
 static bool is_resize(const struct adl_onnx_tensor *t, bool transposed,
@@ -172,8 +177,8 @@ static bool is_resize(const struct adl_onnx_tensor *t, bool transposed,
     for (int p = 0; p < to; p++) {
         struct adl_between at = adl_resize_at(attr, 0, p, from, to);
         for (int i = 0; i < from; i++) {
-            double want = (i == at.first ? 1 - (double)at.t : 0) +
-                          (i == at.second ? (double)at.t : 0);
+            double want =
+                (i == at.first ? 1 - (double)at.t : 0) + (i == at.second ? (double)at.t : 0);
             size_t index = transposed ? (size_t)i * (size_t)to + (size_t)p
                                       : (size_t)p * (size_t)from + (size_t)i;
             if (!(fabs(adl_onnx_tensor_number(t, index) - want) <= MATRIX_BOUND))

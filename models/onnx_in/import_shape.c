@@ -1,5 +1,6 @@
-/* Operators that change the shape of a map. They compute nothing: they change the list of axes. Shuffling channels in groups is written as a Reshape to
- * groups, a Transpose and a Reshape back; the last of these becomes an op. */
+/* Operators that change the shape of a map. They compute nothing: they change the list of axes.
+ * Shuffling channels in groups is written as a Reshape to groups, a Transpose and a Reshape back;
+ * the last of these becomes an op. */
 
 #include <string.h>
 
@@ -100,9 +101,11 @@ static bool map_axes(const struct adl_import *im, const struct adl_import_value 
         put_letters(axes, "NCP");
     else if (rank == 3 && last && dims_are(dims, rank, 3, (int64_t[]){n, h * w, c}))
         put_letters(axes, "NPC");
-    else if (rank == 4 && strcmp(in->axes, "NHW") == 0 && dims_are(dims, rank, 4, (int64_t[]){n, 1, h, w}))
+    else if (rank == 4 && strcmp(in->axes, "NHW") == 0 &&
+             dims_are(dims, rank, 4, (int64_t[]){n, 1, h, w}))
         put_letters(axes, "NCHW");
-    else if (rank == 4 && strcmp(in->axes, "NHW") == 0 && dims_are(dims, rank, 4, (int64_t[]){n, h, w, 1}))
+    else if (rank == 4 && strcmp(in->axes, "NHW") == 0 &&
+             dims_are(dims, rank, 4, (int64_t[]){n, h, w, 1}))
         put_letters(axes, "NHWC");
     else if (rank == 4 && points && dims_are(dims, rank, 4, (int64_t[]){n, c, h, w}))
         put_letters(axes, "NCHW");

@@ -45,7 +45,8 @@ int adl_import_bound(struct adl_import *im, const struct adl_onnx_node_proto *no
     if (!isfinite(bound))
         return adl_import_refuse(node, err, "its constant is not finite");
     bool relu = least && !(bound < 0 || bound > 0);
-    struct adl_stored_node *clip = adl_import_add(im, relu ? "relu" : "clip", node, "", in->id, err);
+    struct adl_stored_node *clip =
+        adl_import_add(im, relu ? "relu" : "clip", node, "", in->id, err);
     if (!clip)
         return -1;
     if (!relu)
@@ -136,7 +137,8 @@ int adl_import_prelu(struct adl_import *im, const struct adl_onnx_node_proto *no
 int adl_import_dropout(struct adl_import *im, const struct adl_onnx_node_proto *node,
                        struct adl_error *err)
 {
-    const struct adl_import_value *in = adl_import_in(im, node, 0), *rate = adl_import_in(im, node, 1);
+    const struct adl_import_value *in = adl_import_in(im, node, 0),
+                                  *rate = adl_import_in(im, node, 1);
     struct adl_import_value *out = adl_import_out(im, node, 0);
     double ratio = adl_import_attr_float(node, "ratio", 0.5);
 

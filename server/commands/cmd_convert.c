@@ -324,10 +324,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     FILE *table = strcmp(out, "-") ? stdout : stderr;
     struct adl_str report = {0};
     struct adl_model_options load = {
-        .key = s->key,
-        .prefix = s->prefix,
-        .allow_missing = s->allow_missing,
-        .report = &report};
+        .key = s->key, .prefix = s->prefix, .allow_missing = s->allow_missing, .report = &report};
     struct adl_model *model = NULL;
     char arch[100];
     int result = -1;
@@ -418,7 +415,9 @@ const struct adl_command adl_command_convert = {
         "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed), safetensors, or, "
         "if its name ends in .onnx, a CNN classifier that PyTorch, tf2onnx or Keras exported "
         "(operator sets 9 to 21): its network is stored in OUT, and its last map and its "
-        "classifier are found by structure. OUT is safetensors with the names and layouts of the "
+        "classifier are found by structure; where its end gives no class maps, --map-layer names a "
+        "map "
+        "whose LayerCAM does. OUT is safetensors with the names and layouts of the "
         "PyTorch state_dict, or ONNX if its name "
         "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
         "logits, features and maps (the activation map of every class); of an int8 model it has "

@@ -142,8 +142,7 @@ static int print_json(const struct adl_model *model, const struct facts *facts,
         json_decref(more);
         more = NULL;
     }
-    if (more && model->stored &&
-        json_object_set_new(more, "adl_places", places_json(model)) < 0) {
+    if (more && model->stored && json_object_set_new(more, "adl_places", places_json(model)) < 0) {
         json_decref(more);
         more = NULL;
     }

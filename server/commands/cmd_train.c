@@ -139,7 +139,7 @@ static const struct adl_option table[] = {
      .help =
          "pretrained weights; \"default\" is the model that ships. Layers that do not fit, such as "
          "a classifier of another size, are initialised anew. A model file also sets the network "
-         "and its input where no option does"},
+         "and its input where no option does, and an ONNX file is the network"},
     ADL_OPTION_KEY(struct adl_train_settings),
     ADL_OPTION_PREFIX(struct adl_train_settings),
     {"recipe", ADL_CHOICE(struct adl_train_settings, recipe), .choice_at = adl_recipe_name,

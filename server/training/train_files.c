@@ -218,7 +218,8 @@ int adl_train_save_predictions(const struct adl_train_run *run, struct adl_error
 }
 
 /* Adds what a resumed run cannot take from its options: the rule by which maps are formed and cut,
- * and the few-box head, if --init had them, and the layers of a network from ONNX. Returns -1 if there is not enough memory. */
+ * and the few-box head, if --init had them, and the layers of a network from ONNX. Returns -1 if
+ * there is not enough memory. */
 static int add_rule(const struct adl_train_run *run, json_t *state)
 {
     const struct adl_model *model = run->model;

@@ -340,7 +340,8 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
         }
     }
     if (!model && arch.stored && from->input_h == from->input_w && from->input_h != s->crop_size)
-        adl_error_context(err, "the network was exported for images of %dx%d, as with --crop-size %d",
+        adl_error_context(err,
+                          "the network was exported for images of %dx%d, as with --crop-size %d",
                           from->input_h, from->input_w, from->input_h);
     if (!model || fill_weights(run, init, weights, err) < 0)
         return -1;

@@ -30,7 +30,7 @@ struct adl_train_settings {
     const char *train_split;              /* a split to train on; "train" as a rule */
     const char *out;                      /* the run's directory */
     const char *init;                     /* a weight file, "default", or NULL: random weights */
-    const char *key; /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
+    const char *key;    /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
     const char *prefix; /* of the names of its weights that are taken; NULL: found */
     bool resume;
     int recipe;      /* enum adl_train_recipe_choice */

@@ -22,10 +22,10 @@
 #include "wsol/session_cam.h"
 
 /* Made by tests/golden/onnx_in/make.py. */
-static const char *const networks[] = {
-    "resnet18", "resnet50",  "mobilenet_v2", "efficientnet", "densenet", "shufflenet", "squeezenet",
-    "regnet",   "googlenet", "convnext",     "mobilenet_v3", "nhwc_tf",  "nhwc_keras",
-    "cbam",     "pyramid",   "trainable"};
+static const char *const networks[] = {"resnet18",   "resnet50",   "mobilenet_v2", "efficientnet",
+                                       "densenet",   "shufflenet", "squeezenet",   "regnet",
+                                       "googlenet",  "convnext",   "mobilenet_v3", "nhwc_tf",
+                                       "nhwc_keras", "cbam",       "pyramid",      "trainable"};
 
 static char *path_of(const char *name)
 {
@@ -287,9 +287,8 @@ static void names_the_node_in_the_way(void)
 {
     size_t length;
     void *bytes = bytes_of("flat", &length);
-    hostile_refused(
-        read_bytes, bytes, length, ADL_ERR_UNSUPPORTED,
-        "node \"/2/Gemm\" (conv) breaks this rule; `convert --map-layer LAYER` takes");
+    hostile_refused(read_bytes, bytes, length, ADL_ERR_UNSUPPORTED,
+                    "node \"/2/Gemm\" (conv) breaks this rule; `convert --map-layer LAYER` takes");
     adl_free(bytes);
 }
 
@@ -328,7 +327,8 @@ static void comes_back_from_onnx(void)
             run(back, 2, &again);
             /* A layer norm's weight and bias are joined or apart, and rows and columns are resized
              * one after the other. */
-            bool close = strcmp(networks[i], "convnext") == 0 || strcmp(networks[i], "pyramid") == 0;
+            bool close =
+                strcmp(networks[i], "convnext") == 0 || strcmp(networks[i], "pyramid") == 0;
             bool same = model_same_floats(first.scores, again.scores, first.classes) &&
                         model_same_floats(first.map, again.map, first.pixels);
             for (size_t k = 0; close && k < first.classes; k++)
@@ -345,9 +345,8 @@ static void comes_back_from_onnx(void)
 /* Each backbone that is written as ONNX is read as the same network. */
 static void backbones_come_back(void)
 {
-    static const char *const names[] = {"vgg16",        "resnet50_se", "resnet50_cbam",
-                                        "resnet50_bam", "ran56",       "inception_v3",
-                                        "mobilenet_v1"};
+    static const char *const names[] = {"vgg16", "resnet50_se",  "resnet50_cbam", "resnet50_bam",
+                                        "ran56", "inception_v3", "mobilenet_v1"};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         struct adl_error err = {0};
         struct adl_arch arch;

@@ -168,7 +168,8 @@ static void two_networks_are_a_choice(void)
 /* What torchvision's networks have beside them for training is no mistake. */
 static void auxiliary_classifiers_are_left_out(void)
 {
-    static const char *const names[] = {"AuxLogits.fc.weight", "aux1.conv.bn.bias", "aux2.fc2.bias"};
+    static const char *const names[] = {"AuxLogits.fc.weight", "aux1.conv.bn.bias",
+                                        "aux2.fc2.bias"};
     struct adl_error err = {0};
     struct adl_model *model = model_small();
     const char *path = model_tmp_path("aux.safetensors");

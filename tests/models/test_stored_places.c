@@ -1,6 +1,6 @@
 /* models/backbones/stored_places: our own backbones, written as ONNX and read back, have the places
- * of ADL where the reference implementation and the paper put them, and each layer stands behind the
- * value that it is named after. */
+ * of ADL where the reference implementation and the paper put them, and each layer stands behind
+ * the value that it is named after. */
 
 #include "support/test.h"
 
@@ -102,3 +102,5 @@ static void each_place_works(void)
 TEST_SUITE(stored_places, {"defaults are the reference's", defaults_are_the_reference_s},
            {"nothing passes around a place", nothing_passes_around_a_place},
            {"each place works", each_place_works});
+TEST_SLOW(defaults_are_the_reference_s);
+TEST_SLOW(nothing_passes_around_a_place);

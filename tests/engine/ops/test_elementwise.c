@@ -1,5 +1,5 @@
-/* ops/elementwise, ops/channels, ops/pool_any, ops/pool_max and ops/resize: values and gradients are PyTorch's, in a training
- * step and in a plan. */
+/* ops/elementwise, ops/channels, ops/pool_any, ops/pool_max and ops/resize: values and gradients
+ * are PyTorch's, in a training step and in a plan. */
 
 #include "support/test.h"
 
@@ -62,8 +62,7 @@ static int add_resize(struct adl_graph *g, int x, const char *name)
         const char *name;
         struct adl_resize_attr attr;
     } rows[] = {
-        {"resize_nearest",
-         {2, 2, 0, 0, false, ADL_RESIZE_ASYMMETRIC, ADL_RESIZE_FLOOR}},
+        {"resize_nearest", {2, 2, 0, 0, false, ADL_RESIZE_ASYMMETRIC, ADL_RESIZE_FLOOR}},
         {"resize_exact", {0, 0, 6, 7, false, ADL_RESIZE_HALF_PIXEL, ADL_RESIZE_PREFER_CEIL}},
         {"resize_linear", {2, 2, 0, 0, true, ADL_RESIZE_PYTORCH, ADL_RESIZE_FLOOR}},
         {"resize_smaller", {0, 0, 3, 2, true, ADL_RESIZE_HALF_PIXEL, ADL_RESIZE_FLOOR}},

@@ -348,10 +348,10 @@ class Cbam(nn.Module):
     def forward(self, x):
         x = self.conv(x)
         mean = self.b(F.relu(self.a(F.adaptive_avg_pool2d(x, 1))))
-        x = x * torch.sigmoid(mean + self.c(F.adaptive_max_pool2d(x, 1)))
+        x = 3 * x * torch.sigmoid(mean + self.c(F.adaptive_max_pool2d(x, 1)))
         three = torch.cat([x.amax(1, keepdim=True), x.mean(1).unsqueeze(1),
                            x.sum(1, keepdim=True) * 0.1], 1)
-        x = x * torch.sigmoid(self.spatial(three)) + 0.01 * x.sum((2, 3), keepdim=True).sigmoid() * x
+        x = 3 * x * torch.sigmoid(self.spatial(three)) + 0.01 * x.sum((2, 3), keepdim=True).sigmoid() * x
         return x
 
 

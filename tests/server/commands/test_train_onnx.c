@@ -48,8 +48,8 @@ static void networks_learn(void)
     train_directories("learn");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct adl_error err;
-        TEST_OK(TRAIN_ONNX(names[i], &err, "--init", network(names[i]), "--epochs", "12",
-                           "--seed", "3", "--crop-size", "40", "--lr", "0.05"),
+        TEST_OK(TRAIN_ONNX(names[i], &err, "--init", network(names[i]), "--epochs", "12", "--seed",
+                           "3", "--crop-size", "40", "--lr", "0.05"),
                 &err);
         CU_ASSERT(train_logged("parameters taken"));
         /* Guessing gives 50. */
@@ -62,12 +62,12 @@ static void networks_learn(void)
 static void same_bits_however_it_runs(void)
 {
     train_directories("bits");
-    const char *const words[] = {PLAIN,   "--init",   network("trainable"), "--method",
-                                 "adl",   "--epochs", "2",                  NULL};
+    const char *const words[] = {
+        PLAIN, "--init", network("trainable"), "--method", "adl", "--epochs", "2", NULL};
     CU_ASSERT(train_check_bits(words) > 4);
     train_directories("bits-rounds");
-    const char *const rounds[] = {PLAIN,  "--init",   network("cbam"), "--method", "ae", "--rounds",
-                                  "2",    "--epochs", "2",             NULL};
+    const char *const rounds[] = {PLAIN,      "--init", network("cbam"), "--method", "ae",
+                                  "--rounds", "2",      "--epochs",      "2",        NULL};
     CU_ASSERT(train_check_bits(rounds) > 4);
 }
 
@@ -88,9 +88,9 @@ static void batch_norms_and_classifier_train(void)
     train_directories("norms");
     struct adl_model *before = adl_onnx_in_load(network("trainable"), NULL, &err);
     CU_ASSERT_FATAL(before != NULL);
-    TEST_OK(TRAIN_ONNX("run", &err, "--arch", "onnx", "--init", network("trainable"), "--epochs",
-                       "1"),
-            &err);
+    TEST_OK(
+        TRAIN_ONNX("run", &err, "--arch", "onnx", "--init", network("trainable"), "--epochs", "1"),
+        &err);
     CU_ASSERT(train_logged("15 of 17 parameters taken"));
     struct adl_model *after = train_load("run/last.safetensors");
     CU_ASSERT_EQUAL(after->arch.num_classes, 2);
@@ -111,7 +111,8 @@ static void batch_norms_and_classifier_train(void)
     adl_model_free(before);
 }
 
-/* A classifier of several layers: the last has the classes of the data, and so has the class map. */
+/* A classifier of several layers: the last has the classes of the data, and so has the class map.
+ */
 static void a_classifier_of_several_layers_changes(void)
 {
     struct adl_error err;
@@ -134,9 +135,9 @@ static void layers_stand_where_they_are_asked_for(void)
     TEST_OK(TRAIN_ONNX("run", &err, "--init", network("resnet50"), "--epochs", "1", "--method",
                        "adl", "--adl-positions", second),
             &err);
-    TEST_OK(TRAIN_ONNX("again", &err, "--init", scratch_path("run/last.safetensors"), "--epochs",
-                       "1"),
-            &err);
+    TEST_OK(
+        TRAIN_ONNX("again", &err, "--init", scratch_path("run/last.safetensors"), "--epochs", "1"),
+        &err);
     struct adl_model *model = train_load("again/last.safetensors");
     CU_ASSERT(adl_arch_has_layers(&model->arch));
     CU_ASSERT_EQUAL(model->arch.adl_places, adl_arch_place(&model->arch, second, strlen(second)));
