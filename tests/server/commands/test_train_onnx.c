@@ -49,7 +49,7 @@ static void networks_learn(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct adl_error err;
         TEST_OK(TRAIN_ONNX(names[i], &err, "--init", network(names[i]), "--epochs", "12", "--seed",
-                           "3", "--crop-size", "40", "--lr", "0.05"),
+                           "3", "--crop-size", "40"),
                 &err);
         CU_ASSERT(train_logged("parameters taken"));
         /* Guessing gives 50. */
