@@ -313,6 +313,10 @@ static struct adl_model *load_onnx(const char *in, const struct settings *s, str
     struct adl_model *model = adl_onnx_in_load(in, &how, err);
     if (model && model->note)
         fprintf(stderr, "%s: %s\n", in, model->note);
+    if (model && adl_arch_apply_methods(model, &s->arch, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
     return model;
 }
 

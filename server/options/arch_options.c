@@ -115,6 +115,17 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     return 0;
 }
 
+int adl_arch_apply_methods(struct adl_model *model, const struct adl_arch_settings *settings,
+                           struct adl_error *err)
+{
+    if (settings->adl_positions &&
+        adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0)
+        return -1;
+    return settings->methods >= 0
+               ? adl_model_set_methods(model, adl_arch_settings_methods(settings), err)
+               : 0;
+}
+
 struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_settings *settings,
                                       const struct adl_model_options *options,
                                       struct adl_error *err)
@@ -130,10 +141,7 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
     struct adl_model *model = adl_model_load(path, &given, err);
     if (model && model->note)
         fprintf(stderr, "%s: %s\n", path, model->note);
-    if (model && ((settings->adl_positions &&
-                   adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
-                  (settings->methods >= 0 &&
-                   adl_model_set_methods(model, adl_arch_settings_methods(settings), err) < 0))) {
+    if (model && adl_arch_apply_methods(model, settings, err) < 0) {
         adl_model_free(model);
         return NULL;
     }

@@ -73,6 +73,11 @@ struct adl_method_set adl_arch_settings_methods(const struct adl_arch_settings *
 int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_arch *arch,
                           bool *given, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Turns a model into the variant that --method and --adl-positions select, where they are given.
+ * Fails as adl_arch_set_places() and adl_model_set_methods() do. */
+int adl_arch_apply_methods(struct adl_model *model, const struct adl_arch_settings *settings,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
 /* Loads a model as adl_model_load() does, with these settings in place of `options->arch`
  * (`options` may be NULL), in the variant that --method selects; the caller frees the model.
  * Fails as adl_model_load() and adl_arch_settings_get() do. */

@@ -13,6 +13,7 @@
 #include "models/file/load.h"
 #include "models/onnx/onnx.h"
 #include "models/onnx_in/onnx_in.h"
+#include "support/command_run.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -159,7 +160,25 @@ static void layers_stand_where_they_are_asked_for(void)
     CU_ASSERT(strstr(err.message, "bas is not available for onnx") != NULL);
 }
 
-/* What was trained with ADL and a method with branches is written as ONNX and read back. */
+/* `convert` sets positions as well, and `info` lists them. */
+static void positions_are_listed(void)
+{
+    char path[300];
+    train_directories("listed");
+    snprintf(path, sizeof path, "%s", scratch_path("adl.safetensors"));
+    command_says(0, "onnx adl",
+                 (const char *const[]){program_path(), "convert", "--method", "adl",
+                                       "--adl-positions", "/features/features.2/Relu",
+                                       network("resnet50"), path, NULL});
+    command_says(0, "/features/features.2/Relu (10x10x8) *\n",
+                 (const char *const[]){program_path(), "info", path, NULL});
+    command_says(0, "/features/features.3/Relu (5x5x16)\n",
+                 (const char *const[]){program_path(), "info", path, NULL});
+    command_says(0, "\"adl_places\": [",
+                 (const char *const[]){program_path(), "info", "--json", path, NULL});
+}
+
+/* What was trained with ADL, or in rounds, is written as ONNX. */
 static void a_trained_network_is_exported(void)
 {
     static const char *const methods[] = {"adl", "ae"};
@@ -174,10 +193,12 @@ static void a_trained_network_is_exported(void)
         struct adl_model *model = train_load(out);
         TEST_OK(adl_onnx_write(model, scratch_path("out.onnx"), &err), &err);
         adl_model_free(model);
+        if (i > 0) /* what joins the maps of several networks is not read */
+            continue;
+        struct adl_model *back = adl_onnx_in_load(scratch_path("out.onnx"), NULL, &err);
+        CU_ASSERT(back && back->arch.num_classes == 2);
+        adl_model_free(back);
     }
-    struct adl_model *back = adl_onnx_in_load(network("trainable"), NULL, &err);
-    CU_ASSERT(back != NULL);
-    adl_model_free(back);
 }
 
 TEST_SUITE(train_onnx, {"networks learn", networks_learn},
@@ -185,6 +206,7 @@ TEST_SUITE(train_onnx, {"networks learn", networks_learn},
            {"batch norms and the classifier train", batch_norms_and_classifier_train},
            {"a classifier of several layers changes", a_classifier_of_several_layers_changes},
            {"layers stand where they are asked for", layers_stand_where_they_are_asked_for},
+           {"positions are listed", positions_are_listed},
            {"a trained network is exported", a_trained_network_is_exported});
 TEST_SLOW(networks_learn);
 TEST_SLOW(same_bits_however_it_runs);
