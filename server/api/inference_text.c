@@ -2,11 +2,12 @@
  *
  * A request is read in two steps, because a body may have millions of numbers and only its other
  * members are worth a value in memory. adl_inference_split() runs over the text once and takes the
- * arrays "data" out; jansson then checks and reads the rest. It follows brackets and strings only,
- * about a nanosecond for each byte, so an I/O thread may do it. Numbers are converted by workers,
- * one image each: in any form of the array as many commas come before an element as there are
- * elements before it, so counting commas finds where an image begins. The worker checks the rest:
- * it knows from the shape which brackets have to stand before and after each element. */
+ * arrays "data" out; jansson then checks and reads the rest. It follows brackets and strings only
+ * and skips what has none, at the speed of memory, so an I/O thread may do it. Numbers are
+ * converted by workers, one image each: in any form of the array as many commas come before an
+ * element as there are elements before it, so counting commas finds where an image begins. The
+ * worker checks the rest: it knows from the shape which brackets have to stand before and after
+ * each element. */
 
 #include "server/api/inference_text.h"
 
@@ -32,16 +33,39 @@ static const char *skip_blanks(const char *at, const char *end)
 
 /* --- splitting ------------------------------------------------------------------- */
 
-/* Returns the end of the string that begins at `at`, after its quote; NULL: it has none. */
+/* Returns the end of the string that begins at `at`, after its quote; NULL: it has none. A quote
+ * after an odd number of backslashes belongs to the string. */
 static const char *string_end(const char *at, const char *end)
 {
-    for (at++; at < end; at++) {
-        if (*at == '\\')
-            at++;
-        else if (*at == '"')
-            return at + 1;
-    }
+    const char *quote = at;
+
+    do {
+        const char *from = quote + 1, *before;
+        quote = memchr(from, '"', (size_t)(end - from));
+        if (!quote)
+            return NULL;
+        for (before = quote; before > from && before[-1] == '\\';)
+            before--;
+        if ((quote - before) % 2 == 0)
+            return quote + 1;
+    } while (quote + 1 < end);
     return NULL;
+}
+
+/* Returns where the next bracket or quote may be: blocks without one are skipped at once. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    enum { BLOCK = 64 };
+
+    while (end - at >= BLOCK) {
+        unsigned char found = 0;
+        for (size_t i = 0; i < BLOCK; i++)
+            found = (unsigned char)(found | (at[i] == '"') | (at[i] == '[') | (at[i] == ']'));
+        if (found)
+            break;
+        at += BLOCK;
+    }
+    return at;
 }
 
 /* Returns the end of the array that begins at `at`; NULL: it has none. */
@@ -62,6 +86,8 @@ static const char *array_end(const char *at, const char *end)
             depth++;
         else if (c == ']' && --depth == 0)
             return at;
+        else if (c == ',')
+            at = skip_plain(at, end);
     }
     return NULL;
 }
@@ -337,15 +363,37 @@ static int digit_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
+/* Decodes groups of four digits in place while there are any, and returns how many characters. */
+static size_t decode_groups(unsigned char *text, size_t length)
+{
+    signed char digits[256];
+    size_t i = 0;
+
+    for (int c = 0; c < 256; c++)
+        digits[c] = (signed char)digit_of((char)c);
+    for (; i + 4 <= length; i += 4) {
+        const int a = digits[text[i]], b = digits[text[i + 1]];
+        const int c = digits[text[i + 2]], d = digits[text[i + 3]];
+        unsigned char *out = text + i / 4 * 3;
+        if ((a | b | c | d) < 0)
+            break;
+        out[0] = (unsigned char)(a << 2 | b >> 4);
+        out[1] = (unsigned char)(b << 4 | c >> 2);
+        out[2] = (unsigned char)(c << 6 | d);
+    }
+    return i;
+}
+
 /* Decodes the text of a string of JSON in place; of its escapes base64 can need "\/" alone. Returns
  * the number of bytes; SIZE_MAX: it is no base64. */
 static size_t decode_in_place(char *text, size_t length)
 {
     unsigned char *out = (unsigned char *)text;
-    size_t digits = 0, bytes = 0, padding = 0;
+    const size_t begun = decode_groups(out, length);
+    size_t digits = begun, bytes = begun / 4 * 3, padding = 0;
     unsigned bits = 0;
 
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = begun; i < length; i++) {
         if (text[i] == '\\' && i + 1 < length && text[i + 1] == '/')
             i++;
         const int digit = digit_of(text[i]);
