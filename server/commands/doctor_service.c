@@ -30,7 +30,7 @@ static int load_model(struct adl_registry *registry, const char *path, struct ad
     snprintf(text, sizeof text, "default=%s", path);
     if (adl_registry_add(registry, text, err) < 0)
         return -1;
-    return adl_registry_load(registry, 0, err);
+    return adl_registry_load(registry, "default", false, NULL, err);
 }
 
 void adl_doctor_model(struct adl_doctor *d)

@@ -4,6 +4,7 @@
 // answers.cjs CLIENT runs the generated client as well.
 
 const { spawn } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
@@ -14,6 +15,7 @@ const addFormats = require('ajv-formats').default;
 
 const api = JSON.parse(fs.readFileSync('server/api/openapi.json', 'utf8'));
 const model = 'models/default.safetensors';
+const VERSION = createHash('sha256').update(fs.readFileSync(model)).digest('hex').slice(0, 12);
 const jpeg = fs.readFileSync('web/examples/umbrella.jpg');
 let passed = 0;
 let failed = 0;
@@ -148,14 +150,26 @@ function portOf(server, method, target) {
         (/^\/models\//.test(target) && /^(PUT|DELETE)$/.test(method)) ? server.admin : server.port;
 }
 
-function ask(server, method, target, headers = {}, body = undefined) {
+// Over a new connection, or over one of those that openAhead() has opened.
+function ask(server, method, target, headers = {}, body = undefined, ahead = []) {
+    const port = portOf(server, method, target);
+    const socket = port === server.port ? ahead.pop() : undefined;
     return new Promise((resolve, reject) => {
-        const request = http.request({ port: portOf(server, method, target), host: '127.0.0.1', method, path: target,
-            headers: { Host: 'localhost', ...headers }, agent: false },
+        const request = http.request({ port, host: '127.0.0.1', method, path: target,
+            headers: { Host: 'localhost', ...headers },
+            ...socket ? { createConnection: () => socket } : { agent: false } },
         (response) => answerOf(response, resolve));
         request.on('error', reject);
         request.end(body);
     });
+}
+
+// Connections that wait for a request: a server that ends takes no new ones.
+function openAhead(server, count) {
+    return Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+        const socket = net.connect(server.port, '127.0.0.1', () => resolve(socket));
+        socket.on('error', reject);
+    })));
 }
 
 // Sends bytes as they are and reads the answer to the end of the connection.
@@ -196,12 +210,12 @@ const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/pro
     '/annotations/{name}': '/annotations/umbrella.jpg', '/{file}': '/style.css',
     '/v2/models/{name}': '/v2/models/default',
     '/v2/models/{name}/ready': '/v2/models/default/ready',
-    '/v2/models/{name}/versions/{version}': '/v2/models/default/versions/1',
-    '/v2/models/{name}/versions/{version}/ready': '/v2/models/default/versions/1/ready',
+    '/v2/models/{name}/versions/{version}': `/v2/models/default/versions/${VERSION}`,
+    '/v2/models/{name}/versions/{version}/ready': `/v2/models/default/versions/${VERSION}/ready`,
     '/v2/models/{name}/infer': '/v2/models/default/infer',
-    '/v2/models/{name}/versions/{version}/infer': '/v2/models/default/versions/1/infer',
+    '/v2/models/{name}/versions/{version}/infer': `/v2/models/default/versions/${VERSION}/infer`,
     '/v2/models/{name}/explain': '/v2/models/default/explain',
-    '/v2/models/{name}/versions/{version}/explain': '/v2/models/default/versions/1/explain',
+    '/v2/models/{name}/versions/{version}/explain': `/v2/models/default/versions/${VERSION}/explain`,
     '/training/lines': '/training/lines?run=first',
     '/training/pictures': '/training/pictures?run=first',
     '/training/picture': '/training/picture?run=first&number=0' };
@@ -530,19 +544,22 @@ async function checkLoad() {
             break;
     const full = await ask(server, 'POST', '/localize', JPEG, jpeg);
     await expect('a full queue', full, '/localize', 'post', 503, 'queue-full');
+    const ahead = await openAhead(server, operations.length + 3);
     server.child.kill('SIGTERM');
-    let draining = { status: 200 };
-    for (let i = 0; i < 500 && draining.status === 200; i++)
-        draining = await ask(server, 'GET', '/readyz');
+    for (let refused = false; !refused;)
+        refused = await ask(server, 'GET', '/healthz').then(() => false, () => true);
+    const drained = (method, target) => ask(server, method, target, {}, undefined, ahead);
     for (const [route, method, target] of operations)
         if (!['/healthz', '/metrics', '/status', '/v2/health/live', '/v2/health/ready'].includes(route))
-            await expect(`${target} while draining`, ask(server, method.toUpperCase(), target), route,
+            await expect(`${target} while draining`, drained(method.toUpperCase(), target), route,
                 method, 503, 'draining');
-    await expect('/v2/health/live while draining', ask(server, 'GET', '/v2/health/live'), '/v2/health/live',
+    await expect('/v2/health/live while draining', drained('GET', '/v2/health/live'), '/v2/health/live',
         'get', 200);
-    await expect('/v2/health/ready while draining', ask(server, 'GET', '/v2/health/ready'),
+    await expect('/v2/health/ready while draining', drained('GET', '/v2/health/ready'),
         '/v2/health/ready', 'get', 503);
-    await expect('/healthz while draining', ask(server, 'GET', '/healthz'), '/healthz', 'get', 200);
+    await expect('/healthz while draining', drained('GET', '/healthz'), '/healthz', 'get', 200);
+    for (const socket of ahead)
+        socket.destroy();
     await expect('what was accepted', work, '/localize', 'post', 200);
     verdict('the server ends', await server.ended === 0 ? [] : ['with another status than 0']);
 }

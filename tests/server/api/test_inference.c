@@ -28,6 +28,31 @@ static bool open_server(const char *const *more)
     return test_service_open(&service, 200, 120, more);
 }
 
+/* Returns the text with the version of the model, as GET /models/default says it, in place of each
+ * VERSION; valid until the next call. */
+static const char *with_version(const char *text)
+{
+    static char out[2000];
+    struct test_reply reply = test_get(&service.server, "GET", "/models/default", NULL);
+    json_t *json = test_reply_json(&reply);
+    const char *version = json_string_value(json_object_get(json, "model_version"));
+    size_t length = 0;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(version);
+    while (*text && length < sizeof out - 100) {
+        if (strncmp(text, "VERSION", 7) == 0) {
+            length += (size_t)snprintf(out + length, sizeof out - length, "%s", version);
+            text += 7;
+        } else {
+            out[length++] = *text++;
+        }
+    }
+    out[length] = '\0';
+    json_decref(json);
+    test_reply_release(&reply);
+    return out;
+}
+
 /* --- metadata and health --------------------------------------------------------------- */
 
 /* Each row is a sentence of the specification about a GET. `format` is that of json_unpack. */
@@ -41,9 +66,9 @@ static void describes_server_and_model(void)
         {"/v2", 200, "{s:s, s:s, s:o !}"},
         {"/v2/", 200, "{s:s, s:s, s:o !}"},
         {"/v2/models/default", 200, "{s:s, s:o, s:s, s:o, s:o !}"},
-        {"/v2/models/default/versions/1", 200, "{s:s, s:o, s:s, s:o, s:o !}"},
+        {"/v2/models/default/versions/VERSION", 200, "{s:s, s:o, s:s, s:o, s:o !}"},
         {"/v2/models/default/ready", 200, "{s:s, s:b !}"},
-        {"/v2/models/default/versions/1/ready", 200, "{s:s, s:b !}"},
+        {"/v2/models/default/versions/VERSION/ready", 200, "{s:s, s:b !}"},
         {"/v2/health/live", 200, "{s:b !}"},
         {"/v2/health/ready", 200, "{s:b, s:b !}"},
         /* "The HTTP body must contain the error object", for every error below /v2. */
@@ -72,7 +97,8 @@ static void describes_server_and_model(void)
     if (!open_server(NULL))
         return;
     for (size_t i = 0; i < ADL_COUNT(rows); i++) {
-        struct test_reply reply = test_get(&service.server, "GET", rows[i].path, NULL);
+        struct test_reply reply =
+            test_get(&service.server, "GET", with_version(rows[i].path), NULL);
         json_t *json = test_reply_json(&reply);
         const char *const *name = i < ADL_COUNT(names) ? names[i] : (const char *[]){"error"};
         void *out[5];
@@ -84,20 +110,22 @@ static void describes_server_and_model(void)
         CU_ASSERT_PTR_NOT_NULL(test_reply_header(&reply, "X-Request-Id"));
         json_decref(json);
         test_reply_release(&reply);
-        struct test_reply head = test_get(&service.server, "HEAD", rows[i].path, NULL);
+        struct test_reply head =
+            test_get(&service.server, "HEAD", with_version(rows[i].path), NULL);
         CU_ASSERT_EQUAL(head.status, rows[i].status);
         test_reply_release(&head);
     }
     struct test_reply reply = test_get(&service.server, "GET", "/v2/models/default", NULL);
     json_t *json = test_reply_json(&reply);
     json_t *wanted = json_loads(
-        "{\"name\":\"default\",\"versions\":[\"1\"],\"platform\":\"adl_safetensors\",\"inputs\":["
-        "{\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[-1,3,96,96]},"
-        "{\"name\":\"image\",\"datatype\":\"BYTES\",\"shape\":[-1]}],\"outputs\":["
-        "{\"name\":\"logits\",\"datatype\":\"FP32\",\"shape\":[-1,5]},"
-        "{\"name\":\"scores\",\"datatype\":\"FP32\",\"shape\":[-1,5]},"
-        "{\"name\":\"cam\",\"datatype\":\"FP32\",\"shape\":[-1,6,6]},"
-        "{\"name\":\"boxes\",\"datatype\":\"FP32\",\"shape\":[-1,6]}]}",
+        with_version("{\"name\":\"default\",\"versions\":[\"VERSION\"],\"platform\":\"adl_"
+                     "safetensors\",\"inputs\":["
+                     "{\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[-1,3,96,96]},"
+                     "{\"name\":\"image\",\"datatype\":\"BYTES\",\"shape\":[-1]}],\"outputs\":["
+                     "{\"name\":\"logits\",\"datatype\":\"FP32\",\"shape\":[-1,5]},"
+                     "{\"name\":\"scores\",\"datatype\":\"FP32\",\"shape\":[-1,5]},"
+                     "{\"name\":\"cam\",\"datatype\":\"FP32\",\"shape\":[-1,6,6]},"
+                     "{\"name\":\"boxes\",\"datatype\":\"FP32\",\"shape\":[-1,6]}]}"),
         0, NULL);
     if (!wanted || !json_equal(json, wanted))
         TEST_FAIL("%s", reply.body);
@@ -153,7 +181,7 @@ static void keeps_the_rules_of_requests(void)
     } rows[] = {
         {"an id is returned", "{\"id\":\"4\\n2\",\"inputs\":[$]}", 200, "\"id\":\"4\\n2\""},
         {"without an id there is none", "{\"inputs\":[$]}", 200,
-         "{\"model_name\":\"default\",\"model_version\":\"1\",\"outputs\":["},
+         "{\"model_name\":\"default\",\"model_version\":\"VERSION\",\"outputs\":["},
         {"an id is a string", "{\"id\":42,\"inputs\":[$]}", 400, "\\\"id\\\""},
         {"without outputs, all of the metadata", "{\"inputs\":[$]}", 200, "\"boxes\""},
         {"an empty list is no list", "{\"inputs\":[$],\"outputs\":[]}", 200, "\"logits\""},
@@ -335,7 +363,8 @@ static void keeps_the_rules_of_requests(void)
             text.data ? post_text(INFER, JSON, text.data)
                       : test_post(&service.server, INFER, JSON "Content-Length: 0\r\n", NULL, 0);
         json_t *json = test_reply_json(&reply);
-        if (reply.status != rows[i].status || !json || !strstr(reply.body, rows[i].holds))
+        if (reply.status != rows[i].status || !json ||
+            !strstr(reply.body, with_version(rows[i].holds)))
             TEST_FAIL("%s: %d %.300s", rows[i].rule, reply.status, reply.body);
         if (reply.status >= 400 &&
             (!json_is_string(json_object_get(json, "error")) || json_object_size(json) != 1))
@@ -439,7 +468,7 @@ static void keeps_the_rules_of_binary_data(void)
         }
         struct test_reply reply =
             post_binary(INFER, head, rows[i].header, bytes.data, size + (size_t)rows[i].change);
-        if (reply.status != rows[i].status || !strstr(reply.body, rows[i].holds))
+        if (reply.status != rows[i].status || !strstr(reply.body, with_version(rows[i].holds)))
             TEST_FAIL("%s: %d %.300s", rows[i].rule, reply.status, reply.body);
         test_reply_release(&reply);
         adl_str_release(&bytes);
@@ -623,7 +652,7 @@ static bool same_box(json_t *row, size_t first, json_t *box)
 /* Pictures give the boxes, classes, scores and maps of /localize. */
 static void gives_the_boxes_of_localize(void)
 {
-    static const char *const verbs[] = {"infer", "explain", "versions/1/explain"};
+    static const char *const verbs[] = {"infer", "explain", "versions/VERSION/explain"};
     struct adl_str text = {0};
 
     if (!open_server(NULL))
@@ -643,7 +672,7 @@ static void gives_the_boxes_of_localize(void)
     adl_str_puts(&text, "}");
     for (size_t v = 0; v < ADL_COUNT(verbs); v++) {
         char target[100];
-        snprintf(target, sizeof target, "/v2/models/default/%s", verbs[v]);
+        snprintf(target, sizeof target, "/v2/models/default/%s", with_version(verbs[v]));
         struct test_reply reply = post_text(target, JSON, text.data);
         json_t *json = test_reply_json(&reply);
         json_t *rows = json_object_get(output_of(json, "boxes"), "data");

@@ -46,7 +46,7 @@ static double last_top1(const char *out)
 static void networks_learn(void)
 {
     static const char *const names[] = {"trainable", "cbam", "pyramid", "convnext"};
-    train_directories("learn");
+    train_directories("onnx-learn");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct adl_error err;
         TEST_OK(TRAIN_ONNX(names[i], &err, "--init", network(names[i]), "--epochs", "12", "--seed",
@@ -62,11 +62,11 @@ static void networks_learn(void)
 /* With one thread, with two, and in parts that are resumed. */
 static void same_bits_however_it_runs(void)
 {
-    train_directories("bits");
+    train_directories("onnx-bits");
     const char *const words[] = {
         PLAIN, "--init", network("trainable"), "--method", "adl", "--epochs", "2", NULL};
     CU_ASSERT(train_check_bits(words) > 4);
-    train_directories("bits-rounds");
+    train_directories("onnx-bits-rounds");
     const char *const rounds[] = {PLAIN,      "--init", network("cbam"), "--method", "ae",
                                   "--rounds", "2",      "--epochs",      "2",        NULL};
     CU_ASSERT(train_check_bits(rounds) > 4);
@@ -86,7 +86,7 @@ static void batch_norms_and_classifier_train(void)
 {
     struct adl_error err;
     size_t before_count, after_count;
-    train_directories("norms");
+    train_directories("onnx-norms");
     struct adl_model *before = adl_onnx_in_load(network("trainable"), NULL, &err);
     CU_ASSERT_FATAL(before != NULL);
     TEST_OK(
@@ -117,7 +117,7 @@ static void batch_norms_and_classifier_train(void)
 static void a_classifier_of_several_layers_changes(void)
 {
     struct adl_error err;
-    train_directories("layers");
+    train_directories("onnx-layers");
     TEST_OK(TRAIN_ONNX("run", &err, "--init", network("mobilenet_v3"), "--epochs", "1"), &err);
     struct adl_model *model = train_load("run/last.safetensors");
     int map = adl_graph_output(model->graph, ADL_OUTPUT_CLASS_MAP);
@@ -132,7 +132,7 @@ static void layers_stand_where_they_are_asked_for(void)
     static const char second[] = "/features/features.2/Relu";
     struct adl_error err;
     char text[300];
-    train_directories("places");
+    train_directories("onnx-places");
     TEST_OK(TRAIN_ONNX("run", &err, "--init", network("resnet50"), "--epochs", "1", "--method",
                        "adl", "--adl-positions", second),
             &err);
@@ -164,7 +164,7 @@ static void layers_stand_where_they_are_asked_for(void)
 static void positions_are_listed(void)
 {
     char path[300];
-    train_directories("listed");
+    train_directories("onnx-listed");
     snprintf(path, sizeof path, "%s", scratch_path("adl.safetensors"));
     command_says(0, "onnx adl",
                  (const char *const[]){program_path(), "convert", "--method", "adl",
@@ -183,7 +183,7 @@ static void a_trained_network_is_exported(void)
 {
     static const char *const methods[] = {"adl", "ae"};
     struct adl_error err;
-    train_directories("export");
+    train_directories("onnx-export");
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         char out[64];
         TEST_OK(TRAIN_ONNX(methods[i], &err, "--init", network("trainable"), "--epochs", "1",
