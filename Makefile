@@ -183,14 +183,14 @@ run: deps
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
 #: make check-deps      install what make check skips otherwise: Chromium and its driver, Node,
 #:                      ONNX Runtime and linters of OpenAPI for Node (in the build directory),
-#:                      OpenCV, nginx, Caddy, shellcheck, mandoc
+#:                      OpenCV, Open MPI and MPICH, nginx, Caddy, shellcheck, mandoc
 check test:
 	@.ci/deps build test
 	@.ci/deps --optional extra
 	@$(MAKE) --no-print-directory $(JOBS) check-run
 
 check-deps:
-	@failed=0; for group in build test extra browser opencv proxy monitoring onnx openapi; do \
+	@failed=0; for group in build test extra browser opencv mpi proxy monitoring onnx openapi; do \
 		BUILD='$(BUILD)' .ci/deps $$group || failed=1; done; exit $$failed
 
 check-run: unit $(if $(SAN),,all)

@@ -12,6 +12,7 @@
 #include "server/commands/libraries.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
+#include "server/training/mpi.h"
 
 static void print_help(void)
 {
@@ -46,6 +47,7 @@ static int print_version(void)
     printf("processor      %s\n", adl_cpu_name());
     printf("cpu path       %s\n", adl_isa_name(isa));
     printf("blas           %s, %s\n", adl_blas_version(), adl_blas_threading());
+    printf("mpi            %s\n", adl_mpi_found());
     for (size_t i = 0; i < count; i++)
         printf("%-13s  %s\n", libraries[i].name, libraries[i].version);
     return 0;

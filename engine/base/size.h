@@ -16,6 +16,14 @@ static inline size_t adl_ceil_div(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
+/* Returns the first of the items of part `i` when `count` items are cut into `parts` contiguous
+ * parts, as even as possible; that of part `parts` is `count`. Unchecked: count * parts must not
+ * overflow. */
+static inline size_t adl_part_first(size_t count, size_t parts, size_t i)
+{
+    return count * i / parts;
+}
+
 /* The following functions are for untrusted sizes. Each returns 0, or -1 on overflow, in
  * which case *result is unchanged. */
 

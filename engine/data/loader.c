@@ -14,6 +14,8 @@
  * has as many images, drawn with replacement; then an image may come several times, and its
  * generator is seeded with the position.
  *
+ * A loader that reads some of the parts of each batch takes the positions of these alone.
+ *
  * The caller takes batches in order, closes the gaps that broken images left, and returns a
  * slot by asking for the next batch. Nothing is allocated per batch; for each image, its path, its
  * file and its pixels are. */
@@ -37,12 +39,13 @@
 
 struct slot {
     size_t number;            /* of the batch in this slot; NO_BATCH: none */
-    size_t count;             /* images of that batch */
+    size_t count;             /* images of that batch that are read here */
     size_t done;              /* of these, read or found broken; protected by the lock */
-    float *input;             /* [batch][image_floats] */
-    int *labels;              /* [batch] class ids */
-    size_t *indices;          /* [batch] in the data set */
-    struct adl_error *errors; /* [batch] why an image is missing */
+    float *input;             /* [most][image_floats] */
+    int *labels;              /* [most] class ids */
+    size_t *indices;          /* [most] in the data set */
+    size_t *places;           /* [most] in the batch */
+    struct adl_error *errors; /* [most] why an image is missing */
 };
 
 struct adl_loader {
@@ -79,6 +82,43 @@ struct adl_loader {
     bool delivered;                /* a batch of this epoch was handed out */
     struct adl_error first_broken; /* error of the first broken image of this epoch */
 };
+
+/* --- parts of batches ------------------------------------------------------------ */
+
+/* Returns whether other processes read some of the images. */
+static bool reads_parts(const struct adl_loader *loader)
+{
+    return loader->options.own_shards < loader->options.shards;
+}
+
+/* The positions of a batch that are read here. */
+struct slice {
+    size_t planned;     /* images of the whole batch */
+    size_t first, last; /* within it; last is one past the end */
+};
+
+static struct slice slice_of(const struct adl_loader *loader, size_t number)
+{
+    const struct adl_loader_options *o = &loader->options;
+    size_t start = number * o->batch;
+    size_t planned = ADL_MIN(o->batch, loader->dataset->count - start);
+    if (!reads_parts(loader))
+        return (struct slice){planned, 0, planned};
+    return (struct slice){planned, adl_part_first(planned, o->shards, o->first_shard),
+                          adl_part_first(planned, o->shards, o->first_shard + o->own_shards)};
+}
+
+/* Returns the first position from batch `number` on that is read here; the number of images if
+ * there is none. */
+static size_t first_position(const struct adl_loader *loader, size_t number)
+{
+    for (; number < loader->batches; number++) {
+        struct slice slice = slice_of(loader, number);
+        if (slice.first < slice.last)
+            return number * loader->options.batch + slice.first;
+    }
+    return loader->dataset->count;
+}
 
 /* --- workers ------------------------------------------------------------------- */
 
@@ -141,13 +181,17 @@ static void *worker_main(void *argument)
             pthread_cond_wait(&loader->work, &loader->lock);
         if (loader->stop)
             break;
-        size_t position = loader->next++, number = position / batch, i = position % batch;
+        size_t position = loader->next, number = position / batch;
+        struct slice slice = slice_of(loader, number);
+        size_t i = position % batch - slice.first;
         struct slot *slot = &loader->slots[number % loader->slot_count];
+        loader->next =
+            slice.first + i + 1 < slice.last ? position + 1 : first_position(loader, number + 1);
         /* Positions are taken in order, so the first one of a batch claims the slot before any
          * other can need it. */
         if (i == 0) {
             slot->number = number;
-            slot->count = ADL_MIN(batch, loader->dataset->count - position);
+            slot->count = slice.last - slice.first;
             slot->done = 0;
         }
         loader->busy++;
@@ -156,6 +200,7 @@ static void *worker_main(void *argument)
         pthread_mutex_unlock(&loader->lock);
 
         slot->indices[i] = index;
+        slot->places[i] = slice.first + i;
         slot->labels[i] = loader->dataset->images[index].class_id;
         adl_error_clear(&slot->errors[i]);
         /* adl_loader_next() finds a failure in the image's error. */
@@ -185,6 +230,10 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
     if (o->batch < 1 || o->batch > ADL_LIMIT_BATCH)
         return adl_fail(err, ADL_ERR_ARG, "a batch of %zu is not in 1..%d", o->batch,
                         ADL_LIMIT_BATCH);
+    if (o->shards > ADL_LIMIT_BATCH || o->first_shard > o->shards ||
+        o->own_shards > o->shards - o->first_shard)
+        return adl_fail(err, ADL_ERR_ARG, "parts %zu to %zu of %zu of a batch do not exist",
+                        o->first_shard, o->first_shard + o->own_shards, o->shards);
     if (o->threads < 1 || o->threads > ADL_LIMIT_THREADS)
         return adl_fail(err, ADL_ERR_ARG, "%d threads are not in 1..%d", o->threads,
                         ADL_LIMIT_THREADS);
@@ -197,21 +246,26 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
 /* Allocates all memory of the loader, so that nothing is allocated per batch. */
 static int create_slots(struct adl_loader *loader, struct adl_error *err)
 {
-    size_t batch = ADL_MIN(loader->options.batch, loader->dataset->count);
+    const struct adl_loader_options *o = &loader->options;
+    size_t most = ADL_MIN(o->batch, loader->dataset->count);
     size_t side = (size_t)loader->options.augment.crop_size, floats;
 
+    /* No part is larger than the mean by a whole image. */
+    if (reads_parts(loader))
+        most = ADL_MIN(most, adl_ceil_div(most * o->own_shards, o->shards) + 1);
     loader->image_floats = side * side * 3;
-    if (adl_size_mul(batch, loader->image_floats, &floats) < 0)
+    if (adl_size_mul(most, loader->image_floats, &floats) < 0)
         return adl_fail_nomem(err, "batches");
     loader->slots = adl_calloc(loader->slot_count, sizeof *loader->slots);
     for (size_t i = 0; loader->slots && i < loader->slot_count; i++) {
         struct slot *slot = &loader->slots[i];
         slot->number = NO_BATCH;
         slot->input = adl_malloc(floats, sizeof *slot->input);
-        slot->labels = adl_malloc(batch, sizeof *slot->labels);
-        slot->indices = adl_malloc(batch, sizeof *slot->indices);
-        slot->errors = adl_calloc(batch, sizeof *slot->errors);
-        if (!slot->input || !slot->labels || !slot->indices || !slot->errors)
+        slot->labels = adl_malloc(most, sizeof *slot->labels);
+        slot->indices = adl_malloc(most, sizeof *slot->indices);
+        slot->places = adl_malloc(most, sizeof *slot->places);
+        slot->errors = adl_calloc(most, sizeof *slot->errors);
+        if (!slot->input || !slot->labels || !slot->indices || !slot->places || !slot->errors)
             return adl_fail_nomem(err, "batches");
     }
     loader->order = adl_malloc(loader->dataset->count, sizeof *loader->order);
@@ -283,6 +337,7 @@ void adl_loader_free(struct adl_loader *loader)
         adl_free(loader->slots[i].input);
         adl_free(loader->slots[i].labels);
         adl_free(loader->slots[i].indices);
+        adl_free(loader->slots[i].places);
         adl_free(loader->slots[i].errors);
     }
     adl_free(loader->slots);
@@ -331,7 +386,7 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
     for (size_t i = 0; i < loader->slot_count; i++)
         loader->slots[i].number = NO_BATCH;
     loader->held = ADL_MIN(first_batch, loader->batches);
-    loader->next = loader->held < loader->batches ? loader->held * loader->options.batch : count;
+    loader->next = first_position(loader, loader->held);
     loader->paused = false;
     pthread_cond_broadcast(&loader->work);
     pthread_mutex_unlock(&loader->lock);
@@ -349,6 +404,9 @@ static struct slot *wait_for_batch(struct adl_loader *loader)
     pthread_mutex_lock(&loader->lock);
     if (loader->held < loader->batches) {
         slot = &loader->slots[loader->held % loader->slot_count];
+        struct slice slice = slice_of(loader, loader->held);
+        if (slice.first == slice.last) /* no worker takes a position of it */
+            slot->number = loader->held, slot->count = slot->done = 0;
         while (slot->number != loader->held || slot->done < slot->count)
             pthread_cond_wait(&loader->done, &loader->lock);
     }
@@ -397,6 +455,7 @@ static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
             memcpy(slot->input + kept * floats, slot->input + i * floats, floats * sizeof(float));
             slot->labels[kept] = slot->labels[i];
             slot->indices[kept] = slot->indices[i];
+            slot->places[kept] = slot->places[i];
         }
         kept++;
     }
@@ -425,15 +484,17 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
         if (failure)
             return adl_fail(err, failure->kind, "%s", failure->message);
         size_t count = close_gaps(loader, slot);
-        if (count == 0) {
+        if (count == 0 && !reads_parts(loader)) {
             give_back(loader);
             continue;
         }
         *batch = (struct adl_batch){.number = slot->number,
+                                    .planned = slice_of(loader, slot->number).planned,
                                     .count = count,
                                     .input = slot->input,
                                     .labels = slot->labels,
-                                    .indices = slot->indices};
+                                    .indices = slot->indices,
+                                    .places = slot->places};
         loader->handed_out = loader->delivered = true;
         return 1;
     }

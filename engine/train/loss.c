@@ -31,11 +31,10 @@ static double target_sum(const struct row *row, size_t classes)
     return sum;
 }
 
-/* Returns what the sum over the images is divided by. */
-static double label_weights(const struct adl_targets *targets, size_t n)
+double adl_targets_weight(const struct adl_targets *targets, size_t n)
 {
     double sum = 0;
-    if (!targets->weights)
+    if (!targets->weights || targets->present)
         return (double)n;
     for (size_t i = 0; i < n; i++)
         sum += (double)targets->weights[targets->labels[i]];
@@ -46,7 +45,7 @@ double adl_cross_entropy(const float *logits, const struct adl_targets *targets,
                          size_t classes, float *grad, size_t *correct)
 {
     double loss = 0, smoothing = targets->smoothing, share = targets->share;
-    double divisor = label_weights(targets, n);
+    double divisor = adl_targets_weight(targets, n);
     const int *labels = targets->labels;
     if (correct)
         *correct = 0;

@@ -17,6 +17,11 @@ struct adl_targets {
     const float *present;
 };
 
+/* Returns what the losses below divide the sum over n images by: the weights of their labels if
+ * classes have weights and each image has one, else n. The loss of a batch is the mean of those of
+ * its parts, weighted by this. */
+double adl_targets_weight(const struct adl_targets *targets, size_t n);
+
 /* Returns the softmax cross-entropy, as PyTorch's CrossEntropyLoss with reduction "mean".
  * With the probabilities p[i][k] = exp(z[i][k]) / sum over j of exp(z[i][j]), label smoothing
  * e, C classes and the partner's share s,

@@ -234,6 +234,12 @@ static float *all_grads(const struct adl_optimizer *optimizer)
     return optimizer->block + (optimizer->floats - 2 * optimizer->trainable);
 }
 
+float *adl_optimizer_all_grads(const struct adl_optimizer *optimizer, size_t *count)
+{
+    *count = optimizer->trainable;
+    return all_grads(optimizer);
+}
+
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer)
 {
     memset(all_grads(optimizer), 0, optimizer->trainable * sizeof *optimizer->block);

@@ -26,6 +26,10 @@ float *const *adl_optimizer_params(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_grads(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
 
+/* Returns all gradients as one array of *count floats, in which those of adl_optimizer_grads() lie;
+ * frozen parameters have a place in it, which is 0. */
+float *adl_optimizer_all_grads(const struct adl_optimizer *optimizer, size_t *count);
+
 /* Keeps running averages of all parameters and running statistics from now on, which begin as
  * copies of them. To be called once. Fails with ADL_ERR_NOMEM. */
 int adl_optimizer_keep_averages(struct adl_optimizer *optimizer,

@@ -12,6 +12,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
+#include "server/training/mpi.h"
 #include "server/training/named_recipe.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_run.h"
@@ -20,11 +21,11 @@
 static volatile sig_atomic_t stop;
 
 /* Makes the run complete the step and save. A second signal kills the process, except for
- * SIGHUP, which the shell and the kernel may both send when a terminal closes. */
+ * SIGHUP, which the shell and the kernel may both send when a terminal closes, and SIGUSR1. */
 static void on_signal(int number)
 {
     stop = 1;
-    if (number != SIGHUP)
+    if (number != SIGHUP && number != SIGUSR1)
         signal(number, SIG_DFL);
 }
 
@@ -34,6 +35,8 @@ static void handle_signals(void)
     struct sigaction action = {.sa_handler = on_signal}, before;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* mpirun passes this one on to all processes, and leaves them the time they need. */
+    sigaction(SIGUSR1, &action, NULL);
     /* Programs such as nohup start this one with SIGHUP ignored; it stays ignored then. */
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
@@ -106,9 +109,18 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
     s.remarks = remarks.failed ? NULL : remarks.data;
+    int result = adl_mpi_open(&s.exchange, err);
+    if (result == 0 && s.exchange && (s.find_lr || s.augment_preview))
+        result = adl_fail(err, ADL_ERR_ARG, "--%s is for one process; start it without mpirun",
+                          s.find_lr ? "find-lr" : "augment-preview");
     handle_signals();
-    int result = adl_train_run(&s, options->command_line, &stop, on_event, err);
+    if (result == 0)
+        result = adl_train_run(&s, options->command_line, &stop, on_event, err);
     adl_str_release(&remarks);
+    if (result == 0)
+        adl_mpi_close();
+    else
+        adl_mpi_set_status(adl_exit_status(err->kind));
     return result;
 }
 
@@ -157,6 +169,11 @@ static const struct adl_option table[] = {
     {"accumulate", ADL_INT(struct adl_train_settings, accumulate), .min = 1, .max = 1000,
      .value = "1", .metavar = "N",
      .help = "number of batches whose gradients are accumulated for one step"},
+    {"shards", ADL_INT(struct adl_train_settings, shards), .min = 0, .max = ADL_LIMIT_BATCH,
+     .default_note = "the number of processes, or that of the resumed run", .metavar = "N",
+     .help = "number of parts of a batch that are computed apart, each with its own statistics of "
+             "batch norm, and joined in a fixed order, so that the result is the same for any "
+             "number of processes under mpirun"},
     ADL_STEP_OPTIONS(struct adl_train_settings, method),
     {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = adl_schedule_names,
      .value = "step", .metavar = "NAME", .help = "learning rate schedule"},

@@ -12,6 +12,7 @@
 #include "server/training/train_augment.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_open.h"
+#include "server/training/train_ranks.h"
 #include "server/training/train_state.h"
 #include "train/schedule.h"
 
@@ -76,6 +77,8 @@ static int record_choices(struct adl_train_run *run)
         return -1;
     if (s->ema > 0 && set(run, "ema", json_real(s->ema)) < 0)
         return -1;
+    if (adl_train_record_shards(run->config, run) < 0)
+        return -1;
     if (s->freeze && set(run, "freeze", adl_json_from_text(s->freeze)) < 0)
         return -1;
     return adl_train_record_data(run->config, s);
@@ -116,7 +119,9 @@ static void append_value(struct words *words, const char *key, const json_t *val
     char number[40];
 
     if (!value || json_is_null(value)) {
-        append(words, !strcmp(key, "precision") ? adl_train_precision_names[0] : "unset");
+        append(words, !strcmp(key, "precision") ? adl_train_precision_names[0]
+                      : !strcmp(key, "shards")  ? "1"
+                                                : "unset");
     } else if (!strcmp(key, "schedule") && json_is_integer(value) &&
                json_integer_value(value) >= 0 && json_integer_value(value) <= ADL_SCHEDULE_COSINE) {
         append(words, adl_schedule_names[json_integer_value(value)]);

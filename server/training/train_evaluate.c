@@ -23,7 +23,7 @@ double adl_train_measure(const struct adl_evaluate_report *report)
 static bool is_stopped(void *context)
 {
     const struct adl_train_run *run = context;
-    return *run->stop;
+    return *run->asked || *run->stop;
 }
 
 /* Returns the mean cross-entropy of the images that could be read, from the probabilities of their

@@ -66,6 +66,8 @@ static int check_state(const struct adl_train_run *run, bool exists, struct adl_
 int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err)
 {
     const char *out = run->settings->out;
+    if (run->follows)
+        return 0;
     if (adl_make_directory(out, err) < 0)
         return -1;
     char *state = adl_run_path(out, ADL_RUN_STATE, err);
@@ -86,6 +88,8 @@ int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err)
 
 int adl_train_check_dir(struct adl_train_run *run, struct adl_error *err)
 {
+    if (run->follows)
+        return 0;
     char *state = adl_run_path(run->settings->out, ADL_RUN_STATE, err);
     if (!state)
         return -1;
@@ -114,6 +118,8 @@ int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err
     json_t *labels = model->classes ? json_array() : NULL;
     enum adl_isa isa;
 
+    if (run->follows)
+        return 0;
     for (size_t i = 0; model->classes && i < model->class_count; i++)
         if (json_array_append_new(labels, adl_json_from_text(model->classes[i])) < 0) {
             json_decref(labels);
@@ -190,6 +196,8 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
 
     if (adl_train_check_finite(run, err) < 0)
         return -1;
+    if (run->follows)
+        return 0;
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
         const struct adl_param *param = adl_graph_param(model->graph, i);
         memcpy(adl_tensors_find(model->weights, param->name)->data, params[i],
@@ -246,6 +254,8 @@ static int add_rule(const struct adl_train_run *run, json_t *state)
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
+    if (run->follows)
+        return 0;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *val = run->val ? adl_train_data_identity(run->val) : NULL;
     json_t *state = json_pack(

@@ -111,7 +111,10 @@ static int find_in_epoch(struct adl_train_run *run, struct adl_train_rates *rate
         double part = (double)rates->count / (double)(steps - 1);
         double rate = LOWEST_RATE * pow(HIGHEST_RATE / LOWEST_RATE, part);
         set_rate(run, rate);
-        double loss = adl_train_batch(run, &batch);
+        double loss;
+        int trained = adl_train_batch(run, &batch, &loss, err);
+        if (trained < 0)
+            return -1;
         loss = adl_train_step_loss(&mean, run->group, loss);
         adl_progress_update(&run->progress, rates->count);
         if (*run->stop)

@@ -83,6 +83,8 @@ void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_tra
 void adl_train_log_start(const struct adl_train_run *run)
 {
     char text[128];
+    if (run->follows)
+        return;
     adl_log_dataset(run->train, "train", true);
     if (run->val)
         adl_log_dataset(run->val, "train", false);
@@ -97,13 +99,17 @@ void adl_train_log_start(const struct adl_train_run *run)
             text, named ? "" : ", ", named ? "" : adl_method_set_text(methods).text,
             run->train->count, ADL_S(run->train->count), run->train->class_count,
             ADL_ES(run->train->class_count), run->val ? adl_dataset_image_count(run->val) : 0,
-            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
+            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer) +
+                     adl_shards_bytes(run->parts)) /
+                1073741824);
 }
 
 void adl_train_log_end(const struct adl_train_run *run)
 {
     struct adl_frame_cache_stats cache = adl_frame_cache_stats(run->cache);
     size_t broken = adl_loader_broken_count(run->loader);
+    if (run->follows)
+        return;
     if (adl_train_stops_early(run))
         fprintf(stderr,
                 "ended early, %d epoch%s after the best one; %s/best.safetensors is from "

@@ -439,7 +439,7 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     struct adl_tensors *weights = init ? read_init(run->settings, init, err) : NULL;
     if (init && !weights)
         return -1;
-    if (weights && adl_tensors_note(weights))
+    if (!run->follows && weights && adl_tensors_note(weights))
         fprintf(stderr, "%s: %s\n", init, adl_tensors_note(weights));
     struct adl_model *from = weights ? adl_model_described(weights) : NULL;
     int result = make_model(run, init, weights, from, err);

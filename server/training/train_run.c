@@ -47,6 +47,7 @@
 #include "server/training/train_model.h"
 #include "server/training/train_open.h"
 #include "server/training/train_preview.h"
+#include "server/training/train_ranks.h"
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
@@ -83,6 +84,11 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .broken_class = adl_train_log_broken_class,
         .context = run,
     };
+    if (s->exchange) {
+        options.shards = (size_t)run->shards;
+        options.first_shard = (size_t)run->first_shard;
+        options.own_shards = (size_t)run->own_shards;
+    }
     memcpy(options.mean, run->model->mean, sizeof options.mean);
     memcpy(options.std, run->model->std, sizeof options.std);
     run->loader = adl_loader_create(run->train, &options, err);
@@ -103,7 +109,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     adl_train_choose_recipe(run);
     s = run->settings;
-    if (adl_train_make_model(run, err) < 0 || adl_train_limit_val(run, err) < 0)
+    if (adl_train_choose_shards(run, err) < 0 || adl_train_make_model(run, err) < 0 ||
+        adl_train_limit_val(run, err) < 0)
         return -1;
     adl_train_choose_clip(run);
     if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
@@ -119,7 +126,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     if (s->ema > 0 && adl_optimizer_keep_averages(run->optimizer, err) < 0)
         return -1;
     adl_train_freeze(run);
-    if (adl_train_weigh_classes(run, err) < 0)
+    if (adl_train_make_shards(run, err) < 0 || adl_train_weigh_classes(run, err) < 0)
         return -1;
     if (s->multi_label) {
         run->present = adl_malloc((size_t)s->batch_size * (size_t)run->model->arch.num_classes,
@@ -143,7 +150,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->saved_ns = adl_clock_ns();
     if (s->resume && adl_train_load_state(run, err) < 0)
         return -1;
-    if (adl_train_enter_round(run, err) < 0)
+    if (adl_train_enter_round(run, err) < 0 || adl_train_compare_ranks(run, err) < 0)
         return -1;
     if (s->find_lr)
         return 0;
@@ -182,6 +189,7 @@ static void release(struct adl_train_run *run)
     adl_free(run->present);
     adl_free(run->partners);
     adl_free(run->places);
+    adl_shards_free(run->parts);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
     adl_loader_free(run->loader);
@@ -254,12 +262,20 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     bool stopped = false;
     int more;
 
-    adl_progress_start(progress, "images", run->train->count);
-    run->progressing = true;
+    if (!run->follows)
+        adl_progress_start(progress, "images", run->train->count);
+    run->progressing = !run->follows;
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
-        double loss = adl_train_batch(run, &batch);
+        double loss;
+        int trained = adl_train_batch(run, &batch, &loss, err);
+        if (trained == 0)
+            continue;
+        if (trained < 0) {
+            more = -1;
+            break;
+        }
         if (!(loss < BATCH_LOSS_LIMIT * guessing_loss(run))) {
             more = fail_loss(run, loss, "a batch", err);
             break;
@@ -272,7 +288,8 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         snprintf(progress->note, sizeof progress->note, "epoch %d/%d, loss %.3f, %s %.1f %%",
                  run->epoch + 1, run->settings->epochs, run->sums.loss / (double)run->sums.images,
                  run->settings->multi_label ? "labels" : "top-1", adl_train_right(run));
-        adl_progress_update(progress, run->sums.images);
+        if (run->progressing)
+            adl_progress_update(progress, run->sums.images);
         bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
                    60e3 * (double)run->settings->save_minutes;
         if ((*run->stop || due) && between_steps(run) && run->batch < batches) {
@@ -283,9 +300,13 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
                 break;
         }
     }
-    adl_progress_finish(progress);
+    if (run->progressing)
+        adl_progress_finish(progress);
     run->progressing = false;
     double mean = run->sums.images ? run->sums.loss / (double)run->sums.images : 0;
+    if (more == 0 && run->sums.images == 0)
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read",
+                        run->train->count, ADL_S(run->train->count));
     if (more == 0 && run->epoch > 0 && mean > EPOCH_LOSS_LIMIT * guessing_loss(run))
         return fail_loss(run, mean, "all batches", err);
     return more < 0 ? -1 : stopped;
@@ -328,26 +349,25 @@ static void call_on_event(const struct adl_train_run *run, enum adl_train_event_
                                           .model = run->model,
                                           .val = run->val,
                                           .pool = run->pool,
-                                          .stop = run->stop};
-    if (run->on_event && !run->settings->no_report)
+                                          .stop = run->asked};
+    if (!run->follows && run->on_event && !run->settings->no_report)
         run->on_event(&event);
 }
 
-/* Estimates the statistics of batch norm and evaluates a trained epoch, updates the best one, and
- * writes the run's files. Returns 1 if this was stopped. */
-static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
-                        struct adl_error *err)
+static void begin_epoch(struct adl_train_run *run, int epoch)
+{
+    run->epoch = epoch;
+    run->batch = 0;
+    run->sums = (struct adl_train_sums){0};
+}
+
+/* Evaluates a trained epoch, updates the best one, and writes the run's files. Returns 1 if this
+ * was stopped. */
+static int judge_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
+                       struct adl_error *err)
 {
     struct adl_evaluate_report report = {0};
     double loss = NAN;
-    if (adl_train_check_finite(run, err) < 0)
-        return -1;
-    int refreshed = adl_train_refresh_statistics(run, err);
-    if (refreshed < 0)
-        return -1;
-    if (refreshed > 0)
-        return save_position(run, err) < 0 ? -1 : 1;
-    adl_train_follow(run);
     int result = run->val ? evaluate_or_save(run, &report, &loss, err) : 0;
     if (result != 0)
         return result;
@@ -382,9 +402,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
         run->evaluation = report;
         report = (struct adl_evaluate_report){0};
     }
-    run->epoch++;
-    run->batch = 0;
-    run->sums = (struct adl_train_sums){0};
+    begin_epoch(run, run->epoch + 1);
     if (best)
         ADL_TRY(adl_train_save_model(run, ADL_RUN_BEST, err));
     ADL_TRY(save_position(run, err));
@@ -397,13 +415,33 @@ out:
     return result;
 }
 
+static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
+                        struct adl_error *err)
+{
+    if (adl_train_check_finite(run, err) < 0)
+        return -1;
+    int refreshed = adl_train_refresh_statistics(run, err);
+    if (refreshed < 0)
+        return -1;
+    if (refreshed > 0)
+        return save_position(run, err) < 0 ? -1 : 1;
+    adl_train_follow(run);
+    int result = run->follows ? 0 : judge_epoch(run, pace, err);
+    if (result < 0)
+        return -1;
+    result = adl_train_share_epoch(run, result, err);
+    if (result == 0 && run->follows)
+        begin_epoch(run, run->epoch + 1);
+    return result;
+}
+
 /* Evaluates the weights that a run begins with, as epoch 0 (--eval-first). This changes nothing in
  * the run: its threshold and its best epoch are those of the epochs that it trains. */
 static int evaluate_first(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_evaluate_report report = {0};
     double loss = NAN;
-    if (!run->settings->eval_first || !run->val || run->epoch > 0 || run->batch > 0)
+    if (run->follows || !run->settings->eval_first || !run->val || run->epoch > 0 || run->batch > 0)
         return 0;
     int result = adl_train_evaluate(run, &report, &loss, err);
     if (result == 0) {
@@ -476,10 +514,16 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
 {
     struct adl_train_run run = {.settings = settings,
                                 .command = command,
+                                .asked = stop,
                                 .stop = stop,
+                                .follows = settings->exchange && settings->exchange->rank > 0,
+                                .shards = 1,
+                                .own_shards = 1,
                                 .on_event = on_event,
                                 .lock = -1,
                                 .step_log = {.file = -1}};
+    if (settings->exchange)
+        run.stop = &run.agreed;
     bool previews = settings->augment_preview;
     int result = previews ? preview(&run, err) : prepare(&run, err);
 

@@ -9,6 +9,7 @@
 #include "server/options/arch_options.h"
 #include "server/options/method_options.h"
 #include "server/options/options.h"
+#include "train/exchange.h"
 
 /* Whether what the user leaves open is chosen for the data (train_recipe.h) or is the defaults. */
 enum adl_train_recipe_choice { ADL_TRAIN_RECIPE_AUTO, ADL_TRAIN_RECIPE_PLAIN };
@@ -37,8 +38,10 @@ struct adl_train_settings {
     bool rate_given; /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */
     int epochs;
     int batch_size;
-    int accumulate;             /* batches per optimizer step */
-    int resize_size, crop_size; /* pixels */
+    int accumulate; /* batches per optimizer step */
+    int shards;     /* of a batch; 0: as many as processes, or as the run has */
+    const struct adl_exchange *exchange; /* between the processes of the run; NULL: there is one */
+    int resize_size, crop_size;          /* pixels */
     int seed;
     int threads; /* 0: one per processor */
     double flip; /* probability */

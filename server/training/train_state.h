@@ -15,6 +15,7 @@
 #include "server/training/train_settings.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/shards.h"
 #include "train/tape.h"
 
 /* Sums over the images of the current epoch so far. */
@@ -47,7 +48,16 @@ struct adl_train_run {
     bool fine_tunes;                           /* by the recipe for few images */
     adl_train_event_fn *on_event;              /* may be NULL */
     const char *command;                       /* the command line, for the records */
+    const volatile sig_atomic_t *asked;        /* a signal has asked this process to stop */
+    /* The same, or with several processes what they have agreed on, so that all stop after the same
+     * step: see train_ranks.h. */
     const volatile sig_atomic_t *stop;
+    volatile sig_atomic_t agreed;
+    bool follows;    /* is not rank 0: writes and prints nothing */
+    int shards;      /* of a batch */
+    int first_shard; /* of this process, and how many it has */
+    int own_shards;
+    struct adl_shards *parts; /* NULL: a batch is one shard and there is one process */
     struct adl_dataset *train;
     struct adl_dataset *val; /* NULL: there is none, or it is empty */
     struct adl_model *model; /* is saved; each save copies the optimizer's weights into it */

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "server/training/train_ranks.h"
 
 /* The epoch of the loader whose batches are used. Epochs of training are smaller numbers. */
 #define STATISTICS_EPOCH (UINT64_C(1) << 32)
@@ -28,6 +29,38 @@ static bool trains_on_other_maps(const struct adl_train_run *run)
     struct adl_method_set methods = run->model->arch.methods;
     return (run->mode.method_layers && adl_method_set_has_layers(methods)) ||
            adl_method_set_changes_images(methods) || run->round > 1;
+}
+
+/* Runs a batch forward, so that the running statistics among `params` are updated; with shards they
+ * become the mean of what the shards give. Returns 0 if no process has an image of it. */
+static int run_batch(struct adl_train_run *run, const struct adl_batch *batch, float *const *params,
+                     const struct adl_train_mode *mode, struct adl_error *err)
+{
+    size_t image = adl_shape_count(adl_tape_shape(run->tape, 0));
+    struct adl_shard_sums sums;
+
+    if (!run->parts) {
+        memcpy(adl_tape_input(run->tape), batch->input, batch->count * image * sizeof(float));
+        adl_tape_forward(run->tape, (int)batch->count, params, mode);
+        return 1;
+    }
+    adl_shards_begin(run->parts, params);
+    for (int shard = run->first_shard; shard < run->first_shard + run->own_shards; shard++) {
+        struct adl_train_range range = adl_train_shard_range(run, batch, shard);
+        (void)adl_shards_open(run->parts);
+        if (range.count > 0) {
+            memcpy(adl_tape_input(run->tape), batch->input + range.first * image,
+                   range.count * image * sizeof(float));
+            adl_tape_forward(run->tape, (int)range.count, params, mode);
+        }
+        sums = (struct adl_shard_sums){.images = (double)range.count,
+                                       .stop = shard == run->first_shard && *run->asked};
+        adl_shards_close(run->parts, &sums);
+    }
+    if (adl_shards_join(run->parts, false, &sums, err) < 0)
+        return -1;
+    adl_train_heed(run, &sums);
+    return sums.images > 0;
 }
 
 /* Returns how many batches are used. The last one of an epoch is left out unless it is the only
@@ -42,22 +75,23 @@ static size_t batch_count(const struct adl_train_run *run)
 int adl_train_refresh_statistics(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_train_mode mode = run->mode;
-    size_t image = adl_shape_count(adl_tape_shape(run->tape, 0)), count = batch_count(run);
+    size_t count = batch_count(run);
     struct adl_batch batch;
 
     if (mode.frozen_batchnorm || !trains_on_other_maps(run))
         return 0;
     mode.method_layers = false;
     adl_loader_start_epoch(run->loader, STATISTICS_EPOCH, 0);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count;) {
         int more = adl_loader_next(run->loader, &batch, err);
         if (more <= 0)
             return more;
         mode.bn_momentum = 1 / (double)(i + 1);
         mode.bn_momentum_for_all = true;
-        memcpy(adl_tape_input(run->tape), batch.input, batch.count * image * sizeof(float));
-        adl_tape_forward(run->tape, (int)batch.count, adl_optimizer_evaluated(run->optimizer),
-                         &mode);
+        int ran = run_batch(run, &batch, adl_optimizer_evaluated(run->optimizer), &mode, err);
+        if (ran < 0)
+            return -1;
+        i += (size_t)ran;
         if (*run->stop && run->trained)
             return 1;
     }

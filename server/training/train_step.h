@@ -31,8 +31,10 @@ double adl_train_rate(const struct adl_train_run *run, size_t batch);
 uint64_t adl_train_batch_key(const struct adl_train_settings *settings, int epoch, size_t batch);
 
 /* Adds the gradients of one batch, as the method changes its images, and updates the weights if
- * the batch is the last one of its group of --accumulate batches. Adds to run->sums and returns
- * the mean loss of the batch. */
-double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch);
+ * the batch is the last one of its group of --accumulate batches. Adds to run->sums, sets *loss to
+ * the mean loss of the batch and returns 1; 0, and nothing is done, if no process has an image of
+ * it. Fails as the exchange between processes does. */
+int adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch, double *loss,
+                    struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -73,7 +73,7 @@ int adl_train_step_log_open(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_train_step_log *log = &run->step_log;
 
-    if (!run->settings->log_steps)
+    if (!run->settings->log_steps || run->follows)
         return 0;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STEPS, err);
     if (!path)
@@ -119,7 +119,7 @@ int adl_train_step_log_add(struct adl_train_run *run, size_t batch, double loss,
     struct adl_train_step_log *log = &run->step_log;
     size_t size = (size_t)run->settings->accumulate;
 
-    if (!run->settings->log_steps)
+    if (!run->settings->log_steps || run->follows)
         return 0;
     json_int_t step = step_number(run, batch + 1);
     if (step != log->step)

@@ -94,7 +94,7 @@ int adl_train_tensorboard_open(struct adl_train_run *run, struct adl_error *err)
     int result = -1;
 
     run->events.epoch = -1;
-    if (!run->settings->tensorboard)
+    if (!run->settings->tensorboard || run->follows)
         return 0;
     char *dir = directory_of(run, err);
     if (!dir)

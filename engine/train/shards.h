@@ -1,0 +1,73 @@
+#ifndef ADL_TRAIN_SHARDS_H
+#define ADL_TRAIN_SHARDS_H
+
+/* A training batch that is computed as K fixed virtual shards, by any number of ranks.
+ *
+ * Each shard is a small batch of its own: a forward pass, a loss, a backward pass and the
+ * statistics of batch norm. What the shards give is joined in pairs, 0 + 1, 2 + 3, ..., then the
+ * pairs in pairs; one without a partner goes up as it is. Each rank has a block of shards that is a
+ * whole branch of this tree, and the branches are joined by train/exchange.h, so that all sums are
+ * the same for any number of ranks. With w the weight of a shard k, m the images in it, g its
+ * gradient and r' the running statistics after it, which were r before the batch,
+ *
+ *     gradient = (sum w[k] g[k]) / (sum w[k])
+ *     r <- (sum m[k] r'[k]) / (sum m[k])
+ *
+ * The second is the mean over the shards with images. Where none of them changes r, as with frozen
+ * statistics, it keeps its bits.
+ *
+ * A batch is
+ *
+ *     adl_shards_begin; for each own shard adl_shards_open, its passes, adl_shards_close;
+ *     adl_shards_join
+ *
+ * Memory: a set of gradients for each level of the tree of the rank's own shards, at most
+ * log2(own) + 1 of them, and a bucket of at most 16 MiB if there are several ranks. */
+
+#include <stdbool.h>
+
+#include "train/exchange.h"
+#include "train/optimizer.h"
+
+struct adl_shards;
+
+/* What shards add up besides gradients. */
+struct adl_shard_sums {
+    double weight; /* of the mean loss and its gradient */
+    double loss;   /* weight x the mean loss; of all shards, the weighted mean */
+    double images;
+    double right;
+    double stop; /* above 0: someone asks to stop */
+};
+
+/* Returns whether `ranks` ranks can share `shards` shards, and sets the block of `rank`: all of
+ * them are one rank's, or each rank has 1, 2, 4, 8, ... of them, which are a branch of the tree. */
+bool adl_shards_divide(int shards, int ranks, int rank, int *first, int *own);
+
+/* Creates the memory for `own` shards of this rank, at least 1. All but the graph is borrowed for
+ * its life; `exchange` and `pool` may be NULL. Fails with ADL_ERR_NOMEM. */
+struct adl_shards *adl_shards_create(const struct adl_graph *graph, struct adl_optimizer *optimizer,
+                                     int own, const struct adl_exchange *exchange,
+                                     struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
+void adl_shards_free(struct adl_shards *shards);
+
+/* Begins a batch. `params` are the arrays by parameter id that its forward passes will be given,
+ * with the running statistics of before the batch. */
+void adl_shards_begin(struct adl_shards *shards, float *const *params);
+
+/* Begins a shard, and returns gradients by parameter id, all 0, to which a backward pass may add
+ * those of its loss, already multiplied by its weight. NULL where the optimizer has none. */
+float *const *adl_shards_open(struct adl_shards *shards);
+/* Ends it. A shard without images has sums of 0. */
+void adl_shards_close(struct adl_shards *shards, const struct adl_shard_sums *sums);
+
+/* Ends the batch: joins all shards of all ranks and, unless there was no image at all, adds the
+ * gradient to the optimizer's (if `gradients`) and updates the running statistics in `params`.
+ * *sums is the same on all ranks. Fails as the exchange does. */
+int adl_shards_join(struct adl_shards *shards, bool gradients, struct adl_shard_sums *sums,
+                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the bytes of its memory. */
+size_t adl_shards_bytes(const struct adl_shards *shards);
+
+#endif

@@ -1,0 +1,395 @@
+/* train/shards, train/exchange: the same bits for any number of ranks, which are threads here, and
+ * the gradient of the mean loss. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "ops/ops.h"
+#include "support/formula.h"
+#include "train/loss.h"
+#include "train/shards.h"
+#include "train/tape.h"
+
+enum { MAX_RANKS = 8, MAX_PARAMS = 16, SIDE = 5, CLASSES = 3 };
+
+/* --- a network ------------------------------------------------------------------------- */
+
+static struct adl_graph *small_net(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = adl_graph_create((struct adl_shape){SIDE, SIDE, 3}, &err);
+    struct adl_conv_attr attr = {.k = 4, .r = 3, .s = 3, .stride = 1, .bias = true};
+    int x = adl_batchnorm(g, adl_conv(g, 0, "conv", attr), "bn", 1e-5);
+    x = adl_linear(g, adl_global_avgpool(g, adl_relu(g, x, "relu"), "gap"), "fc", CLASSES, true);
+    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, x);
+    TEST_OK(adl_graph_finish(g, &err), &err);
+    return g;
+}
+
+struct net {
+    struct adl_graph *graph;
+    struct adl_optimizer *optimizer;
+};
+
+static void open_net(struct net *net)
+{
+    struct adl_error err = {0};
+    float *start[MAX_PARAMS];
+    net->graph = small_net();
+    int count = adl_graph_param_count(net->graph);
+    for (int i = 0; i < count; i++) {
+        const struct adl_param *p = adl_graph_param(net->graph, i);
+        start[i] = adl_malloc(p->count, sizeof *start[i]);
+        formula_param(p->name, p->role == ADL_PARAM_BN_VAR ? 1 : 0.1, 0.5, p->count, start[i]);
+    }
+    net->optimizer = adl_optimizer_create(net->graph, (const float *const *)start, &err);
+    CU_ASSERT_FATAL(net->optimizer != NULL);
+    for (int i = 0; i < count; i++)
+        adl_free(start[i]);
+}
+
+static void close_net(struct net *net)
+{
+    adl_optimizer_free(net->optimizer);
+    adl_graph_free(net->graph);
+}
+
+static bool is_statistic(const struct adl_param *param)
+{
+    return param->role == ADL_PARAM_BN_MEAN || param->role == ADL_PARAM_BN_VAR;
+}
+
+/* --- ranks as threads ------------------------------------------------------------------- */
+
+/* A place for one message from one rank to another. */
+struct mailbox {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const void *bytes; /* NULL: empty */
+    size_t count;
+};
+
+static struct mailbox boxes[MAX_RANKS][MAX_RANKS];
+
+struct rank {
+    int number, ranks, shards;
+    struct net net;
+    struct adl_shard_sums sums;
+};
+
+static int send_message(void *context, int to, const void *bytes, size_t count,
+                        struct adl_error *err)
+{
+    struct mailbox *box = &boxes[((struct rank *)context)->number][to];
+    (void)err;
+    pthread_mutex_lock(&box->lock);
+    box->bytes = bytes;
+    box->count = count;
+    pthread_cond_broadcast(&box->changed);
+    while (box->bytes)
+        pthread_cond_wait(&box->changed, &box->lock);
+    pthread_mutex_unlock(&box->lock);
+    return 0;
+}
+
+static int receive_message(void *context, int from, void *bytes, size_t count,
+                           struct adl_error *err)
+{
+    struct mailbox *box = &boxes[from][((struct rank *)context)->number];
+    int result = 0;
+    pthread_mutex_lock(&box->lock);
+    while (!box->bytes)
+        pthread_cond_wait(&box->changed, &box->lock);
+    if (box->count == count)
+        memcpy(bytes, box->bytes, count);
+    else
+        result = adl_fail(err, ADL_ERR_INTERNAL, "%zu bytes, not %zu", box->count, count);
+    box->bytes = NULL;
+    pthread_cond_broadcast(&box->changed);
+    pthread_mutex_unlock(&box->lock);
+    return result;
+}
+
+/* The images of shard k; shard 2 has none. */
+static double images_of(int k)
+{
+    return k == 2 ? 0 : 3 + k % 2;
+}
+
+/* Value j of what shard k has as gradient or as new statistics of parameter i. */
+static float drawn(int k, int i, size_t j)
+{
+    struct adl_rng rng;
+    adl_rng_seed(&rng, (uint64_t)k, (uint64_t)i, j);
+    return (float)(adl_rng_uniform(&rng) - 0.5);
+}
+
+static void fill_shard(struct rank *rank, int k, float *const *grads)
+{
+    for (int i = 0; i < adl_graph_param_count(rank->net.graph); i++) {
+        const struct adl_param *p = adl_graph_param(rank->net.graph, i);
+        float *statistic = adl_optimizer_params(rank->net.optimizer)[i];
+        CU_ASSERT_EQUAL(is_statistic(p), grads[i] == NULL);
+        for (size_t j = 0; images_of(k) > 0 && j < p->count; j++)
+            if (grads[i])
+                grads[i][j] += (float)images_of(k) * drawn(k, i, j);
+            else
+                statistic[j] = drawn(k, i, j);
+    }
+}
+
+/* Two batches, so that what one leaves behind would show. */
+static void *rank_main(void *argument)
+{
+    struct rank *rank = argument;
+    struct adl_error err = {0};
+    const struct adl_exchange exchange = {.rank = rank->number,
+                                          .ranks = rank->ranks,
+                                          .send = send_message,
+                                          .receive = receive_message,
+                                          .context = rank};
+    int first = 0, own = 0;
+    CU_ASSERT_FATAL(adl_shards_divide(rank->shards, rank->ranks, rank->number, &first, &own));
+    struct adl_shards *shards = adl_shards_create(rank->net.graph, rank->net.optimizer, own,
+                                                  rank->ranks > 1 ? &exchange : NULL, NULL, &err);
+    CU_ASSERT_FATAL(shards != NULL);
+    for (int batch = 0; batch < 2; batch++) {
+        adl_optimizer_zero_grads(rank->net.optimizer);
+        adl_shards_begin(shards, adl_optimizer_params(rank->net.optimizer));
+        for (int k = first; k < first + own; k++) {
+            double images = images_of(k);
+            fill_shard(rank, k, adl_shards_open(shards));
+            adl_shards_close(shards, &(struct adl_shard_sums){images, images * k, images, k, 0});
+        }
+        TEST_OK(adl_shards_join(shards, true, &rank->sums, &err), &err);
+    }
+    adl_shards_free(shards);
+    return NULL;
+}
+
+static void run_ranks(struct rank *ranks, int count, int shards)
+{
+    pthread_t threads[MAX_RANKS];
+    for (int r = 0; r < count; r++) {
+        ranks[r] = (struct rank){.number = r, .ranks = count, .shards = shards};
+        open_net(&ranks[r].net);
+        for (int to = 0; to < count; to++) {
+            boxes[r][to] = (struct mailbox){.bytes = NULL};
+            pthread_mutex_init(&boxes[r][to].lock, NULL);
+            pthread_cond_init(&boxes[r][to].changed, NULL);
+        }
+    }
+    for (int r = 0; r < count; r++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[r], NULL, rank_main, &ranks[r]), 0);
+    for (int r = 0; r < count; r++)
+        pthread_join(threads[r], NULL);
+}
+
+static bool same_bits(const struct rank *a, const struct rank *b)
+{
+    bool same = memcmp(&a->sums, &b->sums, sizeof a->sums) == 0;
+    for (int i = 0; i < adl_graph_param_count(a->net.graph); i++) {
+        const struct adl_param *p = adl_graph_param(a->net.graph, i);
+        float *const *x = is_statistic(p) ? adl_optimizer_params(a->net.optimizer)
+                                          : adl_optimizer_grads(a->net.optimizer);
+        float *const *y = is_statistic(p) ? adl_optimizer_params(b->net.optimizer)
+                                          : adl_optimizer_grads(b->net.optimizer);
+        same &= memcmp(x[i], y[i], p->count * sizeof(float)) == 0;
+    }
+    return same;
+}
+
+/* The definition, in double: weighted means over the shards. */
+static void check_mean(const struct rank *rank)
+{
+    double images = 0, right = 0, loss = 0;
+    for (int k = 0; k < rank->shards; k++) {
+        images += images_of(k);
+        right += k;
+        loss += images_of(k) * k;
+    }
+    CU_ASSERT_DOUBLE_EQUAL(rank->sums.images, images, 0);
+    CU_ASSERT_DOUBLE_EQUAL(rank->sums.right, right, 0);
+    CU_ASSERT_DOUBLE_EQUAL(rank->sums.loss, loss / images, 1e-12 * loss);
+    for (int i = 0; i < adl_graph_param_count(rank->net.graph); i++) {
+        const struct adl_param *p = adl_graph_param(rank->net.graph, i);
+        const float *found = is_statistic(p) ? adl_optimizer_params(rank->net.optimizer)[i]
+                                             : adl_optimizer_grads(rank->net.optimizer)[i];
+        for (size_t j = 0; j < p->count; j++) {
+            double sum = 0;
+            for (int k = 0; k < rank->shards; k++)
+                sum += images_of(k) * (double)drawn(k, i, j);
+            CU_ASSERT_DOUBLE_EQUAL(found[j], sum / images, 1e-6);
+        }
+    }
+}
+
+static void test_any_number_of_ranks(void)
+{
+    static const int counts[][2] = {{1, 1}, {2, 2}, {3, 3}, {4, 2}, {4, 4}, {5, 5}, {6, 3},
+                                    {6, 6}, {7, 7}, {8, 2}, {8, 4}, {8, 8}, {12, 3}};
+    for (size_t i = 0; i < ADL_COUNT(counts); i++) {
+        struct rank one, many[MAX_RANKS];
+        run_ranks(&one, 1, counts[i][0]);
+        check_mean(&one);
+        run_ranks(many, counts[i][1], counts[i][0]);
+        for (int r = 0; r < counts[i][1]; r++) {
+            CU_ASSERT(same_bits(&one, &many[r]));
+            close_net(&many[r].net);
+        }
+        close_net(&one.net);
+    }
+}
+
+static void test_who_can_share(void)
+{
+    int first = -1, own = -1;
+    CU_ASSERT(adl_shards_divide(6, 1, 0, &first, &own) && first == 0 && own == 6);
+    CU_ASSERT(adl_shards_divide(6, 3, 2, &first, &own) && first == 4 && own == 2);
+    CU_ASSERT(adl_shards_divide(6, 6, 5, &first, &own) && first == 5 && own == 1);
+    CU_ASSERT(!adl_shards_divide(6, 2, 0, &first, &own)); /* 3 of 6 are no branch of the tree */
+    CU_ASSERT(!adl_shards_divide(6, 4, 0, &first, &own));
+    CU_ASSERT(!adl_shards_divide(2, 4, 0, &first, &own));
+}
+
+/* Statistics that no shard changes keep their bits, whatever the weights. */
+static void test_frozen_statistics(void)
+{
+    struct adl_error err = {0};
+    struct net net;
+    struct adl_shard_sums sums;
+    float before[MAX_PARAMS][64];
+
+    open_net(&net);
+    float *const *params = adl_optimizer_params(net.optimizer);
+    for (int i = 0; i < adl_graph_param_count(net.graph); i++)
+        if (is_statistic(adl_graph_param(net.graph, i)))
+            memcpy(before[i], params[i], adl_graph_param(net.graph, i)->count * sizeof(float));
+    struct adl_shards *shards = adl_shards_create(net.graph, net.optimizer, 3, NULL, NULL, &err);
+    CU_ASSERT_FATAL(shards != NULL);
+    adl_shards_begin(shards, params);
+    for (int k = 0; k < 3; k++) {
+        (void)adl_shards_open(shards);
+        adl_shards_close(shards, &(struct adl_shard_sums){.weight = 0.3, .images = 7});
+    }
+    TEST_OK(adl_shards_join(shards, true, &sums, &err), &err);
+    for (int i = 0; i < adl_graph_param_count(net.graph); i++)
+        if (is_statistic(adl_graph_param(net.graph, i)))
+            CU_ASSERT(!memcmp(before[i], params[i],
+                              adl_graph_param(net.graph, i)->count * sizeof(float)));
+    adl_shards_free(shards);
+    close_net(&net);
+}
+
+/* --- the gradient of the mean loss --------------------------------------------------------- */
+
+enum { IMAGES = 7, SHARDS = 3 };
+
+struct batch {
+    struct adl_tape *tape;
+    struct adl_train_mode mode;
+    float images[IMAGES * SIDE * SIDE * 3];
+    int labels[IMAGES];
+};
+
+/* Returns the mean loss of a shard after a forward pass; with `weight` above 0, writes its gradient
+ * times that to the tape. */
+static double loss_of(struct batch *b, int k, float *const *params, double weight)
+{
+    size_t first = adl_part_first(IMAGES, SHARDS, (size_t)k);
+    size_t count = adl_part_first(IMAGES, SHARDS, (size_t)k + 1) - first, image = SIDE * SIDE * 3;
+    struct adl_targets targets = {.labels = b->labels + first, .smoothing = 0.1};
+    float *grad = adl_tape_logits_grad(b->tape);
+
+    memcpy(adl_tape_input(b->tape), b->images + first * image, count * image * sizeof(float));
+    adl_tape_forward(b->tape, (int)count, params, &b->mode);
+    double loss = adl_cross_entropy(adl_tape_logits(b->tape), &targets, count, CLASSES,
+                                    weight > 0 ? grad : NULL, NULL);
+    for (size_t i = 0; weight > 0 && i < count * CLASSES; i++)
+        grad[i] *= (float)weight;
+    return loss;
+}
+
+/* The mean of the shards' losses by their images: what the gradient is of. */
+static double mean_loss(struct batch *b, float *const *params)
+{
+    double sum = 0;
+    for (int k = 0; k < SHARDS; k++)
+        sum += loss_of(b, k, params, 0) * (double)(adl_part_first(IMAGES, SHARDS, (size_t)k + 1) -
+                                                   adl_part_first(IMAGES, SHARDS, (size_t)k));
+    return sum / IMAGES;
+}
+
+/* Compares the gradient of one parameter along its own direction with a finite difference of the
+ * mean loss. */
+static void check_param(struct batch *b, struct net *net, int i)
+{
+    float *const *params = adl_optimizer_params(net->optimizer);
+    const float *grad = adl_optimizer_grads(net->optimizer)[i];
+    size_t count = adl_graph_param(net->graph, i)->count;
+    float *saved = adl_malloc(count, sizeof *saved);
+    double square = 0, step = 5e-3, loss[2];
+
+    memcpy(saved, params[i], count * sizeof *saved);
+    for (size_t j = 0; j < count; j++)
+        square += (double)grad[j] * (double)grad[j];
+    double norm = sqrt(square);
+    for (int side = 0; side < 2; side++) {
+        for (size_t j = 0; j < count; j++)
+            params[i][j] = saved[j] + (float)((side ? step : -step) * (double)grad[j] / norm);
+        loss[side] = mean_loss(b, params);
+    }
+    memcpy(params[i], saved, count * sizeof *saved);
+    adl_free(saved);
+    CU_ASSERT_DOUBLE_EQUAL((loss[1] - loss[0]) / (2 * step), norm, 0.01 * norm + 1e-5);
+}
+
+static void test_gradient(void)
+{
+    struct adl_error err = {0};
+    struct net net;
+    struct adl_shard_sums sums;
+    struct batch b = {.mode = {.bn_momentum = 0.1}};
+
+    open_net(&net);
+    float *const *params = adl_optimizer_params(net.optimizer);
+    formula_param("images", 0, 1, ADL_COUNT(b.images), b.images);
+    for (int i = 0; i < IMAGES; i++)
+        b.labels[i] = i % CLASSES;
+    b.tape = adl_tape_create(net.graph, SIDE, SIDE, IMAGES, ADL_TAPE_SHARED, NULL, &err);
+    struct adl_shards *shards =
+        adl_shards_create(net.graph, net.optimizer, SHARDS, NULL, NULL, &err);
+    CU_ASSERT_FATAL(b.tape && shards);
+    adl_shards_begin(shards, params);
+    for (int k = 0; k < SHARDS; k++) {
+        double images = (double)(adl_part_first(IMAGES, SHARDS, (size_t)k + 1) -
+                                 adl_part_first(IMAGES, SHARDS, (size_t)k));
+        float *const *grads = adl_shards_open(shards);
+        double loss = loss_of(&b, k, params, images / 8);
+        adl_tape_backward(b.tape, params, &b.mode, grads);
+        adl_shards_close(shards, &(struct adl_shard_sums){.weight = images / 8,
+                                                          .loss = images / 8 * loss,
+                                                          .images = images});
+    }
+    TEST_OK(adl_shards_join(shards, true, &sums, &err), &err);
+    CU_ASSERT_DOUBLE_EQUAL(sums.loss, mean_loss(&b, params), 1e-6);
+    /* The bias before batch norm has no gradient but rounding errors. */
+    for (int i = 0; i < adl_graph_param_count(net.graph); i++)
+        if (adl_optimizer_grads(net.optimizer)[i] &&
+            strcmp(adl_graph_param(net.graph, i)->name, "conv.bias") != 0)
+            check_param(&b, &net, i);
+    adl_shards_free(shards);
+    adl_tape_free(b.tape);
+    close_net(&net);
+}
+
+TEST_SUITE(shards, {"any number of ranks", test_any_number_of_ranks},
+           {"who can share", test_who_can_share},
+           {"frozen statistics keep their bits", test_frozen_statistics},
+           {"the gradient of the mean loss", test_gradient});
