@@ -36,19 +36,12 @@ common=(--data "$scratch/data" --out run --no-report --seed 3)
 mobilenet=(--arch mobilenet_v1 --width 0.25 --resize-size 36 --crop-size 32 --batch-size 8
     --lr 0.02 --method "adl,cutmix" --batchnorm-batches 1 --epochs 2)
 
-# ranks FLAVOUR COUNT COMMAND...: runs a command in COUNT processes.
-ranks() {
-    local flavour=$1 count=$2
-    shift 2
-    case $flavour in
-    openmpi)
-        mpirun.openmpi --allow-run-as-root --oversubscribe --bind-to none --mca btl self,tcp \
-            --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo \
-            -np "$count" "$@"
-        ;;
-    mpich) mpirun.mpich -iface lo -np "$count" "$@" ;;
-    esac
-}
+# The command that starts several processes, without their number, by flavour.
+declare -A mpirun=(
+    [openmpi]="mpirun.openmpi --allow-run-as-root --oversubscribe --bind-to none
+        --mca btl self,tcp --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo"
+    [mpich]="mpirun.mpich -iface lo"
+)
 
 # train NAME FLAVOUR COUNT OPTION...: trains in a directory of its own; FLAVOUR plain is one process.
 # There are as many threads as processors, or one if `threads` is 1: the command lines, which the
@@ -58,8 +51,9 @@ train() {
     local name=$1 flavour=$2 count=$3
     shift 3
     mkdir -p "$scratch/$name"
-    local start=(ranks "$flavour" "$count")
-    [ "$flavour" != plain ] || start=()
+    local start=()
+    # shellcheck disable=SC2206 # words
+    [ "$flavour" = plain ] || start=(${mpirun[$flavour]} -np "$count")
     [ "$threads" != 1 ] || start+=(taskset -c 0)
     (cd "$scratch/$name" && "${start[@]}" "$PROGRAM" train "${common[@]}" "$@") \
         >"$scratch/$name/log" 2>&1 </dev/null
@@ -73,7 +67,7 @@ same() {
         cmp "$a/$file" "$b/$file" || return 1
     done
 }
-models="state.safetensors last.safetensors best.safetensors"
+models=(state.safetensors last.safetensors best.safetensors)
 
 # compare NAME OPTION...: one process with 4 shards, and several with 1 and 2 threads.
 compare() {
@@ -86,9 +80,8 @@ compare() {
         for count in $counts; do
             for threads in $threads_tried; do
                 run=$name-$flavour-$count-$threads
-                train "$run" "$flavour" "$count" "$@" --shards 4
-                # shellcheck disable=SC2086 # words
-                [ $? = 0 ] && same "$name-plain" "$run" $models
+                train "$run" "$flavour" "$count" "$@" --shards 4 &&
+                    same "$name-plain" "$run" "${models[@]}"
                 verdict $? "$name: $count processes of $threads threads with $flavour are equal to one"
             done
         done
@@ -106,19 +99,18 @@ first=${flavours[0]}
 lines=$(grep -c '^done;' "$scratch/mobilenet-$first-2-1/log")
 [ "$lines" = 1 ]
 verdict $? "one process alone prints"
-train counted "$first" 2 "${mobilenet[@]}"
-[ $? = 0 ] && grep -q '"shards": 2' "$scratch/counted/run/run.json"
+train counted "$first" 2 "${mobilenet[@]}" && grep -q '"shards": 2' "$scratch/counted/run/run.json"
 verdict $? "without --shards there are as many as processes, and they are recorded"
 
 # refused NAME TEXT: a run failed in these words, and did not hang.
 refused() {
     grep -q "$2" "$scratch/$1/log"
 }
-train three "$first" 3 "${mobilenet[@]}" --shards 4
-[ $? != 0 ] && refused three '3 processes cannot share a batch of 4 shards'
+! train three "$first" 3 "${mobilenet[@]}" --shards 4 &&
+    refused three '3 processes cannot share a batch of 4 shards'
 verdict $? "a number of processes that cannot share the shards is refused"
-train counted "$first" 2 "${mobilenet[@]}" --shards 4 --resume
-[ $? != 0 ] && refused counted 'started with shards 2, not 4'
+! train counted "$first" 2 "${mobilenet[@]}" --shards 4 --resume &&
+    refused counted 'started with shards 2, not 4'
 verdict $? "another number of shards is refused when a run is resumed"
 
 # A process with other options.
@@ -141,21 +133,11 @@ launch() {
     shift 4
     mkdir -p "$scratch/$name"
     cd "$scratch/$name" || exit 1
-    case $flavour in
-    openmpi)
-        exec mpirun.openmpi --allow-run-as-root --oversubscribe --bind-to none --mca btl self,tcp \
-            --mca btl_tcp_if_include lo --mca oob_tcp_if_include lo \
-            -np "$count" \
-            "$script" train "${common[@]}" "$@" >log 2>&1 </dev/null
-        ;;
-    mpich)
-        exec mpirun.mpich -iface lo -np "$count" "$script" train "${common[@]}" "$@" \
-            >log 2>&1 </dev/null
-        ;;
-    esac
+    # shellcheck disable=SC2086 # words
+    exec ${mpirun[$flavour]} -np "$count" "$script" train "${common[@]}" "$@" >log 2>&1 </dev/null
 }
-(launch differ "$first" 2 "$scratch/differ.sh" "${mobilenet[@]}" --shards 4)
-[ $? != 0 ] && refused differ 'process 1 differs from process 0'
+! (launch differ "$first" 2 "$scratch/differ.sh" "${mobilenet[@]}" --shards 4) &&
+    refused differ 'process 1 differs from process 0'
 verdict $? "processes with different options are refused"
 
 # A long run of which one process is killed, and one that is asked to stop.
@@ -166,51 +148,49 @@ verdict $? "a longer run"
 
 # saved NAME: waits for the state of a run, up to a minute.
 saved() {
-    local i
-    for i in {1..600}; do
-        [ -s "$scratch/$1/run/state.safetensors" ] && return 0
+    local until=$((SECONDS + 60))
+    until [ -s "$scratch/$1/run/state.safetensors" ]; do
+        [ $SECONDS -lt $until ] || return 1
         sleep 0.1
     done
-    return 1
 }
 
 # gone NAME: no process of a run is left after some seconds.
 gone() {
-    local file i
-    for i in {1..50}; do
-        for file in "$scratch/$1"/pid-*; do
-            ! kill -0 "$(cat "$file")" 2>/dev/null || { sleep 0.1 && continue 2; }
+    local file until=$((SECONDS + 5))
+    for file in "$scratch/$1"/pid-*; do
+        while kill -0 "$(cat "$file")" 2>/dev/null; do
+            [ $SECONDS -lt $until ] || return 1
+            sleep 0.1
         done
-        return 0
     done
-    return 1
 }
 
 for flavour in "${flavours[@]}"; do
     (launch "killed-$flavour" "$flavour" 2 "$scratch/note.sh" "${long[@]}" --shards 4) &
-    mpirun=$!
+    launched=$!
     saved "killed-$flavour" && kill -9 "$(cat "$scratch/killed-$flavour/pid-1")"
     since=$SECONDS
-    wait $mpirun
+    wait $launched
     status=$?
     [ $status != 0 ] && [ $((SECONDS - since)) -le 10 ] && gone "killed-$flavour"
     verdict $? "a killed process ends the others with $flavour (status $status)"
     ! compgen -G "$scratch/killed-$flavour/run/*.tmp*" >/dev/null
     verdict $? "nothing half-written is left"
-    train "killed-$flavour" "$flavour" 4 "${long[@]}" --shards 4 --resume
-    [ $? = 0 ] && same long "killed-$flavour" state.safetensors
+    train "killed-$flavour" "$flavour" 4 "${long[@]}" --shards 4 --resume &&
+        same long "killed-$flavour" state.safetensors
     verdict $? "4 processes resume what 2 have begun, to the same bits, with $flavour"
 
     (launch "asked-$flavour" "$flavour" 2 "$scratch/note.sh" "${long[@]}" --shards 4) &
-    mpirun=$!
-    saved "asked-$flavour" && kill -USR1 $mpirun
-    wait $mpirun
+    launched=$!
+    saved "asked-$flavour" && kill -USR1 $launched
+    wait $launched
     status=$?
     [ $status = 0 ] && grep -q '^stopped in epoch' "$scratch/asked-$flavour/log" &&
         gone "asked-$flavour"
     verdict $? "SIGUSR1 to mpirun ends a run after a step with $flavour (status $status)"
-    train "asked-$flavour" plain 1 "${long[@]}" --shards 4 --resume
-    [ $? = 0 ] && same long "asked-$flavour" state.safetensors
+    train "asked-$flavour" plain 1 "${long[@]}" --shards 4 --resume &&
+        same long "asked-$flavour" state.safetensors
     verdict $? "one process resumes it, to the same bits, with $flavour"
 done
 if [ $failed -gt 0 ]; then

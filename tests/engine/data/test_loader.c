@@ -560,6 +560,58 @@ static void survives_no_memory(void)
     done_with_pictures();
 }
 
+/* Checks that a batch of a loader of parts has the images that the whole batch has there. */
+static void check_part(const struct adl_batch *part, const struct adl_batch *whole, size_t first,
+                       size_t last)
+{
+    size_t image = CROP * CROP * 3, next = 0;
+    CU_ASSERT_EQUAL(part->number, whole->number);
+    CU_ASSERT_EQUAL(part->planned, whole->planned);
+    for (size_t i = 0; i < whole->count; i++) {
+        if (whole->places[i] < first || whole->places[i] >= last)
+            continue;
+        CU_ASSERT_FATAL(next < part->count);
+        CU_ASSERT_EQUAL(part->places[next], whole->places[i]);
+        CU_ASSERT_EQUAL(part->indices[next], whole->indices[i]);
+        CU_ASSERT_EQUAL(part->labels[next], whole->labels[i]);
+        CU_ASSERT(
+            !memcmp(part->input + next * image, whole->input + i * image, image * sizeof(float)));
+        next++;
+    }
+    CU_ASSERT_EQUAL(next, part->count);
+}
+
+/* Loaders of parts have together what one loader has, in an epoch from its second batch on whose
+ * last batch of 3 images leaves one of 4 parts empty, with broken images. */
+static void parts_are_the_whole(void)
+{
+    struct adl_error err = {0};
+    struct adl_batch whole, part;
+    write_pictures(true);
+    for (size_t shard = 0; shard < 4; shard++) {
+        struct adl_loader_options options = training(5, 2);
+        struct adl_loader *all = adl_loader_create(dataset, &options, &err);
+        options.shards = 4;
+        options.first_shard = shard;
+        options.own_shards = 1;
+        struct adl_loader *some = adl_loader_create(dataset, &options, &err);
+        CU_ASSERT_FATAL(all && some);
+        adl_loader_start_epoch(all, 2, 1);
+        adl_loader_start_epoch(some, 2, 1);
+        size_t batches = 0;
+        for (; adl_loader_next(all, &whole, &err) > 0; batches++) {
+            CU_ASSERT_EQUAL_FATAL(adl_loader_next(some, &part, &err), 1);
+            check_part(&part, &whole, adl_part_first(whole.planned, 4, shard),
+                       adl_part_first(whole.planned, 4, shard + 1));
+        }
+        CU_ASSERT_EQUAL(batches, 5);
+        CU_ASSERT_EQUAL(adl_loader_next(some, &part, &err), 0);
+        adl_loader_free(some);
+        adl_loader_free(all);
+    }
+    done_with_pictures();
+}
+
 TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
            {"draws balanced batches", draws_balanced_batches},
@@ -570,4 +622,5 @@ TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"FIFOs are broken images", fifos_are_broken_images},
            {"broken classes are told once", broken_classes_are_told_once},
            {"wrong options are refused", wrong_options_are_refused},
-           {"loading survives running out of memory", survives_no_memory});
+           {"loading survives running out of memory", survives_no_memory},
+           {"parts are the whole", parts_are_the_whole});
