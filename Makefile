@@ -227,7 +227,8 @@ coverage-run: $(UNIT)
 	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
 
 #: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
-#:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; what a normal
+#:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; training in
+#:                      1, 2 and 4 processes under MPI; what a normal
 #:                      client gets beside hostile ones; whether the end of a server loses a request;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
 #:                      root; the Debian is made once, in the build directory)
@@ -236,6 +237,7 @@ soak: $(PROGRAM)
 	@SLOW=1 $(MAKE) --no-print-directory SAN=address,undefined check
 	@SLOW=1 tests/onnx/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@SLOW=1 tests/opencv/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@SLOW=1 PROGRAM='$(PROGRAM)' tests/mpi/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@tests/soak/drain.py '$(PROGRAM)'
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status

@@ -92,7 +92,7 @@ counts=2 threads_tried=1
 [ -z "${SLOW-}" ] || counts='1 2 4' threads_tried='1 2'
 compare mobilenet "${mobilenet[@]}"
 [ -z "${SLOW-}" ] || compare resnet --arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 \
-    --lr 0.01 --epochs 1
+    --lr 0.0001 --epochs 1
 
 # What the processes print and record.
 first=${flavours[0]}
