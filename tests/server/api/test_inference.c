@@ -100,7 +100,7 @@ static void describes_server_and_model(void)
         struct test_reply reply =
             test_get(&service.server, "GET", with_version(rows[i].path), NULL);
         json_t *json = test_reply_json(&reply);
-        const char *const *name = i < ADL_COUNT(names) ? names[i] : (const char *[]){"error"};
+        const char *const *name = i < ADL_COUNT(names) ? names[i] : (const char *[5]){"error"};
         void *out[5];
         if (reply.status != rows[i].status ||
             json_unpack(json, rows[i].members, name[0], &out[0], name[1], &out[1], name[2], &out[2],
