@@ -99,6 +99,24 @@ void adl_api_inference_server(struct adl_exchange *exchange, const char *rest)
                               "extensions", "binary_tensor_data", "explain"));
 }
 
+/* Returns the versions of a model that are loaded, the current one first. */
+static json_t *versions(const struct adl_exchange *exchange, const struct adl_served *served)
+{
+    struct adl_registry_table *table = adl_registry_table(exchange->server->registry);
+    const struct adl_registry_entry *entry = adl_registry_find(table, served->name);
+    json_t *list = json_array();
+
+    if (entry && entry->current)
+        json_array_append_new(list, json_string(entry->current->version));
+    for (size_t i = 0; entry && i < entry->kept_count; i++)
+        json_array_append_new(list, json_string(entry->kept[i]->version));
+    /* The model may have gone meanwhile. */
+    if (json_array_size(list) == 0)
+        json_array_append_new(list, json_string(served->version));
+    adl_registry_table_release(table);
+    return list;
+}
+
 static json_t *tensor(const char *name, const char *type, json_t *shape)
 {
     return json_pack("{s:s, s:s, s:o}", "name", name, "datatype", type, "shape", shape);
@@ -139,8 +157,8 @@ void adl_api_inference_model(struct adl_exchange *exchange, const char *rest)
     const struct adl_model *model = served->model;
     adl_answer_json(
         exchange,
-        json_pack("{s:s, s:[s], s:s, s:[o, o], s:o}", "name", served->name, "versions",
-                  served->version, "platform", "adl_safetensors", "inputs",
+        json_pack("{s:s, s:o, s:s, s:[o, o], s:o}", "name", served->name, "versions",
+                  versions(exchange, served), "platform", "adl_safetensors", "inputs",
                   tensor("input", adl_tensor_type_names[ADL_TENSOR_FP32],
                          json_pack("[i, i, i, i]", -1, 3, model->input_h, model->input_w)),
                   tensor("image", adl_tensor_type_names[ADL_TENSOR_BYTES], json_pack("[i]", -1)),

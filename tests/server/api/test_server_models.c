@@ -355,6 +355,12 @@ static void versions_and_aliases(void)
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(all, "latest")), "birds");
     /* The current one, the last one, and that of the alias. */
     CU_ASSERT_EQUAL(json_array_size(json_object_get(birds, "versions")), 3);
+    struct test_reply other = test_get(&service.server, "GET", "/v2/models/birds", NULL);
+    json_t *inference = test_reply_json(&other);
+    CU_ASSERT(
+        json_equal(json_object_get(inference, "versions"), json_object_get(birds, "versions")));
+    json_decref(inference);
+    test_reply_release(&other);
     json_decref(json);
     test_reply_release(&reply);
 
