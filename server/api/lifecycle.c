@@ -48,12 +48,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "base/wait.h"
 #include "io/json_text.h"
 #include "server/api/access_log.h"
 #include "server/api/loading.h"
@@ -486,11 +486,7 @@ static void leave(struct lifecycle *life, int delay_s)
  * writer or on a file server that is gone. */
 static void join_loader(struct lifecycle *life)
 {
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LOADER_S;
-    if (pthread_timedjoin_np(life->loader, NULL, &until) == 0)
+    if (adl_thread_join_within(life->loader, 1000 * LOADER_S))
         return;
     life->server->stuck = true;
     adl_log(ADL_LOG_WARN, "stop", "a model is still being read, which is not waited for", NULL);

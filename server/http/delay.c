@@ -14,11 +14,11 @@
 #include "server/http/delay.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/wait.h"
 
 #define LEAST_RATE 25
 #define MOST_RATE 400
@@ -37,14 +37,6 @@ struct adl_delay {
     bool joined;  /* the thread has ended; of the caller of adl_delay_hurry() */
 };
 
-/* Waits until a time of adl_clock_ns(), or until woken. Called under the lock. */
-static void delay_wait(struct adl_delay *delay, uint64_t until_ns)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
-                             .tv_nsec = (long)(until_ns % 1000000000)};
-    pthread_cond_timedwait(&delay->wake, &delay->lock, &until);
-}
-
 static void *delay_run(void *argument)
 {
     struct adl_delay *delay = argument;
@@ -57,7 +49,7 @@ static void *delay_run(void *argument)
             continue;
         }
         if (!delay->hurried && adl_clock_ns() < request->release_ns) {
-            delay_wait(delay, request->release_ns);
+            adl_cond_wait_until(&delay->wake, &delay->lock, request->release_ns);
             continue;
         }
         delay->first = request->next;
@@ -76,7 +68,6 @@ struct adl_delay *adl_delay_create(void (*release)(struct adl_http_request *requ
                                    struct adl_error *err)
 {
     struct adl_delay *delay = adl_calloc(1, sizeof *delay);
-    pthread_condattr_t monotonic;
 
     if (!delay) {
         adl_fail_nomem(err, "connections");
@@ -86,10 +77,7 @@ struct adl_delay *adl_delay_create(void (*release)(struct adl_http_request *requ
     delay->rate = MOST_RATE;
     delay->last = &delay->first;
     pthread_mutex_init(&delay->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&delay->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    adl_cond_init(&delay->wake);
     if (pthread_create(&delay->thread, NULL, delay_run, delay) == 0)
         return delay;
     pthread_cond_destroy(&delay->wake);

@@ -54,11 +54,12 @@
  * their clients have given up. */
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "base/wait.h"
 #include "server/serving/batcher.h"
 #include "server/serving/batcher_parts.h"
 
@@ -93,7 +94,6 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
                                        struct adl_error *err)
 {
     struct adl_batcher *b = adl_calloc(1, sizeof *b);
-    pthread_condattr_t monotonic;
 
     if (!b) {
         adl_fail_nomem(err, "the queue");
@@ -110,10 +110,7 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->worker_wake, NULL);
     pthread_cond_init(&b->engine_wake, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->pace, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    adl_cond_init(&b->pace);
     /* A form may have more images than the capacity. */
     b->fair = adl_fair_create(config->capacity + ADL_LIMIT_MULTIPART_PARTS, err);
     if (!b->fair || start_threads(b, err) < 0) {

@@ -2,9 +2,9 @@
  * answers after it. The design is in batcher.c. */
 
 #include <errno.h>
-#include <time.h>
 
 #include "base/size.h"
+#include "base/wait.h"
 #include "server/serving/batcher_parts.h"
 
 /* How often a thread that waits for small work looks whether its own is still wanted. */
@@ -24,14 +24,8 @@ static void worker_charge(struct worker *worker, const struct adl_fair_place *pl
 /* Waits until large work may go on, or some milliseconds. Called under the lock. */
 static void worker_wait_for_small(struct adl_batcher *b)
 {
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += PACE_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     b->paced++;
-    pthread_cond_timedwait(&b->pace, &b->lock, &until);
+    adl_cond_wait_until(&b->pace, &b->lock, adl_clock_ns() + PACE_NS);
     b->paced--;
 }
 

@@ -3,10 +3,11 @@
 #include "server/serving/errands.h"
 
 #include <pthread.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/wait.h"
 
 struct adl_errands {
     pthread_t thread;
@@ -51,7 +52,7 @@ struct adl_errands *adl_errands_start(struct adl_error *err)
     }
     e->end = &e->first;
     pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->changed, NULL);
+    adl_cond_init(&e->changed);
     if (pthread_create(&e->thread, NULL, run_errands, e) != 0) {
         adl_fail(err, ADL_ERR_NOMEM, "cannot start the thread that writes files");
         pthread_cond_destroy(&e->changed);
@@ -93,22 +94,15 @@ bool adl_errands_give(struct adl_errands *e, struct adl_errand *errand)
 bool adl_errands_finish(struct adl_errands *e, unsigned patience_ms)
 {
     struct adl_errand *left = NULL;
-    struct timespec until;
+    const uint64_t until_ns = adl_clock_ns() + (uint64_t)patience_ms * 1000000;
     bool done;
 
     if (!e)
         return true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += patience_ms / 1000;
-    until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&e->lock);
     e->finishing = true;
     pthread_cond_broadcast(&e->changed);
-    while (e->count > 0 && pthread_cond_timedwait(&e->changed, &e->lock, &until) == 0)
+    while (e->count > 0 && adl_cond_wait_until(&e->changed, &e->lock, until_ns))
         ;
     done = e->count == 0;
     if (!done) {

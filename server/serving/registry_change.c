@@ -111,6 +111,17 @@ static enum adl_problem problem_of_load(enum adl_error_kind kind)
     }
 }
 
+/* Returns whether there may be one more name. */
+static bool has_room(const struct adl_registry *registry, struct adl_error *err)
+{
+    if (registry->table->count < ADL_LIMIT_MODELS)
+        return true;
+    adl_fail(err, ADL_ERR_ARG,
+             "there are %d names of models, as many as there can be; DELETE one first",
+             ADL_LIMIT_MODELS);
+    return false;
+}
+
 enum adl_problem adl_registry_put(struct adl_registry *registry, const char *name, const char *file,
                                   bool *added, struct adl_error *err)
 {
@@ -126,12 +137,8 @@ enum adl_problem adl_registry_put(struct adl_registry *registry, const char *nam
                  name, now->alias_of);
         return ADL_PROBLEM_MODEL_CONFLICT;
     }
-    if (!now && registry->table->count == ADL_LIMIT_MODELS) {
-        adl_fail(err, ADL_ERR_ARG,
-                 "there are %d names of models, as many as there can be; DELETE one first",
-                 ADL_LIMIT_MODELS);
+    if (!now && !has_room(registry, err))
         return ADL_PROBLEM_MODEL_CONFLICT;
-    }
     if (!named)
         named = adl_served_name_create(name, err);
     else
@@ -196,12 +203,8 @@ enum adl_problem adl_registry_alias(struct adl_registry *registry, const char *n
                  to->alias_of);
         return ADL_PROBLEM_MODEL_CONFLICT;
     }
-    if (!now && registry->table->count == ADL_LIMIT_MODELS) {
-        adl_fail(err, ADL_ERR_ARG,
-                 "there are %d names of models, as many as there can be; DELETE one first",
-                 ADL_LIMIT_MODELS);
+    if (!now && !has_room(registry, err))
         return ADL_PROBLEM_MODEL_CONFLICT;
-    }
     table = adl_registry_copy(registry->table, err);
     if (!table)
         return ADL_PROBLEM_OUT_OF_MEMORY;

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/wait.h"
 #include "server/serving/log.h"
 #include "server/serving/otlp.h"
 
@@ -57,11 +58,9 @@ struct adl_tracer {
 static void wait_ms(struct adl_tracer *t, uint64_t ms, size_t enough)
 {
     const uint64_t until_ns = adl_clock_ns() + ms * 1000000;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
-                                   .tv_nsec = (long)(until_ns % 1000000000)};
 
-    while (!t->stopping && t->count < enough && adl_clock_ns() < until_ns)
-        pthread_cond_timedwait(&t->wake, &t->lock, &until);
+    while (!t->stopping && t->count < enough && adl_cond_wait_until(&t->wake, &t->lock, until_ns))
+        ;
 }
 
 /* Takes a batch, after waiting for one; returns 0 at the end. Under the lock. */
@@ -106,8 +105,8 @@ static enum outcome send_once(struct adl_tracer *t, const char *body, size_t len
     char why[40];
 
     *wait_s = 0;
-    if (adl_http_post(&t->config.to, "application/json", body, length, timeout_ms, &answer,
-                      &err) < 0) {
+    if (adl_http_post(&t->config.to, "application/json", body, length, timeout_ms, &answer, &err) <
+        0) {
         report(t, err.message, true);
         adl_error_clear(&err);
         return LATER;
@@ -177,7 +176,6 @@ static void *run(void *argument)
 struct adl_tracer *adl_tracer_start(const struct adl_tracer_config *config, struct adl_error *err)
 {
     struct adl_tracer *t = adl_calloc(1, sizeof *t);
-    pthread_condattr_t monotonic;
     char host[64] = "";
 
     if (!t || !(t->ring = adl_malloc(SPANS, sizeof *t->ring))) {
@@ -190,10 +188,7 @@ struct adl_tracer *adl_tracer_start(const struct adl_tracer_config *config, stru
         host[0] = '\0';
     snprintf(t->instance, sizeof t->instance, "%s:%ld", host, (long)getpid());
     pthread_mutex_init(&t->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    adl_cond_init(&t->wake);
     if (pthread_create(&t->thread, NULL, run, t) == 0)
         return t;
     pthread_cond_destroy(&t->wake);
@@ -206,17 +201,13 @@ struct adl_tracer *adl_tracer_start(const struct adl_tracer_config *config, stru
 
 void adl_tracer_stop(struct adl_tracer *t)
 {
-    struct timespec until;
-
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
     t->stopping = true;
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STOP_S;
-    if (pthread_timedjoin_np(t->thread, NULL, &until) != 0)
+    if (!adl_thread_join_within(t->thread, 1000 * STOP_S))
         return;
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);

@@ -27,13 +27,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "base/wait.h"
 #include "io/json_text.h"
 #include "server/serving/log.h"
 
@@ -415,7 +415,6 @@ int adl_watch_start(struct adl_watch *watch, const struct adl_watch_hooks *hooks
 
 bool adl_watch_stop(struct adl_watch *watch, unsigned patience_ms)
 {
-    struct timespec until;
     uint64_t one = 1;
 
     if (!watch || !watch->started)
@@ -423,14 +422,7 @@ bool adl_watch_stop(struct adl_watch *watch, unsigned patience_ms)
     if (write(watch->stop, &one, sizeof one) < 0) {
         /* The counter is full only if it was stopped before. */
     }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += patience_ms / 1000;
-    until.tv_nsec += (long)(patience_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    if (pthread_timedjoin_np(watch->thread, NULL, &until) != 0)
+    if (!adl_thread_join_within(watch->thread, patience_ms))
         return false;
     watch->started = false;
     return true;
