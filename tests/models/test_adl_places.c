@@ -24,20 +24,6 @@ static struct adl_graph *build(const char *backbone, const char *places, bool ad
     return graph;
 }
 
-/* The names of the layers that ADL layers follow, each with a comma behind it. */
-static const char *layers_before(const struct adl_graph *graph, char *text, size_t size)
-{
-    size_t length = 0;
-    text[0] = 0;
-    for (int i = 0; i < adl_graph_node_count(graph); i++) {
-        const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == adl_method_adl.layer && length < size)
-            length += (size_t)snprintf(text + length, size - length, "%s,",
-                                       adl_graph_value(graph, node->inputs[0])->name);
-    }
-    return text;
-}
-
 static const char *const free_backbones[] = {"mobilenet_v1",  "resnet50_se",  "inception_v3",
                                              "resnet50_cbam", "resnet50_bam", "ran56"};
 
@@ -51,8 +37,8 @@ static void defaults_are_these(void)
         char by_default[256], by_name[256];
         struct adl_graph *a = build(free_backbones[i], NULL, true);
         struct adl_graph *b = build(free_backbones[i], names[i], true);
-        layers_before(a, by_default, sizeof by_default);
-        CU_ASSERT_STRING_EQUAL(by_default, layers_before(b, by_name, sizeof by_name));
+        test_adl_layers(a, by_default, sizeof by_default);
+        CU_ASSERT_STRING_EQUAL(by_default, test_adl_layers(b, by_name, sizeof by_name));
         CU_ASSERT_EQUAL(strncmp(by_default, names[i], strlen(names[i])), 0);
         CU_ASSERT_EQUAL(strlen(by_default), strlen(names[i]) + 1);
         adl_graph_free(a);
@@ -70,7 +56,7 @@ static void each_place_works(void)
             char before[256], wanted[64];
             struct adl_graph *graph = build(free_backbones[i], *place, true);
             snprintf(wanted, sizeof wanted, "%s,", *place);
-            CU_ASSERT_STRING_EQUAL(layers_before(graph, before, sizeof before), wanted);
+            CU_ASSERT_STRING_EQUAL(test_adl_layers(graph, before, sizeof before), wanted);
             CU_ASSERT_EQUAL_FATAL(adl_graph_param_count(graph), adl_graph_param_count(plain));
             for (int p = 0; p < adl_graph_param_count(graph); p++)
                 CU_ASSERT_STRING_EQUAL(adl_graph_param(graph, p)->name,
@@ -78,7 +64,7 @@ static void each_place_works(void)
             adl_graph_free(graph);
         }
         char none[256];
-        CU_ASSERT_STRING_EQUAL(layers_before(plain, none, sizeof none), "");
+        CU_ASSERT_STRING_EQUAL(test_adl_layers(plain, none, sizeof none), "");
         adl_graph_free(plain);
     }
 }

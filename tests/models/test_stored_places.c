@@ -35,20 +35,6 @@ static struct adl_model *through_onnx(const char *name, int side)
     return model;
 }
 
-/* The names of the values that layers follow, each with a comma behind it. */
-static const char *layers_before(const struct adl_graph *graph, char *text, size_t size)
-{
-    size_t length = 0;
-    text[0] = 0;
-    for (int i = 0; i < adl_graph_node_count(graph); i++) {
-        const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == adl_method_adl.layer && length < size)
-            length += (size_t)snprintf(text + length, size - length, "%s,",
-                                       adl_graph_value(graph, node->inputs[0])->name);
-    }
-    return text;
-}
-
 static void defaults_are_the_reference_s(void)
 {
     static const struct {
@@ -62,7 +48,7 @@ static void defaults_are_the_reference_s(void)
         char text[300];
         struct adl_model *model = through_onnx(rows[i].backbone, 96);
         TEST_OK(adl_model_set_methods(model, test_adl_if(true), &err), &err);
-        CU_ASSERT_STRING_EQUAL(layers_before(model->graph, text, sizeof text), rows[i].places);
+        CU_ASSERT_STRING_EQUAL(test_adl_layers(model->graph, text, sizeof text), rows[i].places);
         adl_model_free(model);
     }
 }
@@ -94,7 +80,7 @@ static void each_place_works(void)
         TEST_OK(adl_arch_set_places(&model->arch, name, &err), &err);
         TEST_OK(adl_model_set_methods(model, test_adl_if(true), &err), &err);
         snprintf(wanted, sizeof wanted, "%s,", name);
-        CU_ASSERT_STRING_EQUAL(layers_before(model->graph, text, sizeof text), wanted);
+        CU_ASSERT_STRING_EQUAL(test_adl_layers(model->graph, text, sizeof text), wanted);
     }
     adl_model_free(model);
 }

@@ -3,6 +3,7 @@
 #include "support/methods.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "support/test.h"
@@ -62,4 +63,17 @@ struct adl_method_set test_adl_if(bool adl)
 int test_adl_layer(struct adl_graph *graph, int input, const char *name)
 {
     return adl_method_add_layer(graph, &adl_method_adl, input, name);
+}
+
+const char *test_adl_layers(const struct adl_graph *graph, char *text, size_t size)
+{
+    size_t length = 0;
+    text[0] = 0;
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        if (node->def == adl_method_adl.layer && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s,",
+                                       adl_graph_value(graph, node->inputs[0])->name);
+    }
+    return text;
 }

@@ -27,4 +27,8 @@ struct adl_method_set test_adl_if(bool adl);
 /* Appends an ADL layer after a value. */
 int test_adl_layer(struct adl_graph *graph, int input, const char *name);
 
+/* Writes the names of the values that ADL layers follow, each with a comma behind it, cut at `size`
+ * bytes; returns `text`. */
+const char *test_adl_layers(const struct adl_graph *graph, char *text, size_t size);
+
 #endif
