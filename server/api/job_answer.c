@@ -109,13 +109,12 @@ void adl_note_job_times(struct adl_exchange *exchange, const struct adl_job *job
     times->ahead = jobs[0].ahead;
     for (size_t i = 0; i < count; i++) {
         const struct adl_job *job = &jobs[i];
-        times->ms[ADL_STAGE_DECODE] += job->timing.decode;
-        times->ms[ADL_STAGE_QUEUE] += job->timing.queue;
-        times->ms[ADL_STAGE_INFERENCE] += job->timing.inference;
-        times->ms[ADL_STAGE_POSTPROCESS] += job->timing.postprocess;
         times->batch = ADL_MAX(times->batch, job->batch);
-        for (int stage = 0; stage < ADL_STAGE_COUNT; stage++)
-            adl_tracing_join(&times->spans[stage], &job->stages[stage]);
+        for (int stage = 0; stage < ADL_STAGE_COUNT; stage++) {
+            const struct adl_stage_span *span = &job->stages[stage];
+            times->ms[stage] += adl_clock_ms(span->begin_ns, span->end_ns);
+            adl_tracing_join(&times->spans[stage], span);
+        }
     }
 }
 
