@@ -78,8 +78,9 @@ stage() {
         echo "    exit status $status before the sum"
     fi
     if [ "$status" != 0 ]; then
-        grep -nE -A 4 '^ *(FAIL|not ok)|ERROR|runtime error|WARNING: ThreadSanitizer' "$log" |
-            head -n 40 | sed 's/^/    /'
+        # A failed test of Node's is followed by eleven lines, with the line of the test among them.
+        { grep -nE -A 4 '^ *FAIL|ERROR|runtime error|WARNING: ThreadSanitizer' "$log" | head -n 40
+            grep -nE -A 11 '^ *not ok' "$log" | head -n 48; } | sed 's/^/    /'
         tail -n 8 "$log" | sed 's/^/    | /'
     fi
 }

@@ -67,6 +67,11 @@ async function drag(page, from, to) {
     await settle(page);
 }
 
+/** Waits until a picture is the current one and on the stage: keys are not for what is not yet seen. */
+const correctable = (page, name) => page.waitForFunction((title) =>
+    document.querySelector('[aria-current] .thumb').title === title &&
+    !document.getElementById('correct-accept').disabled, name);
+
 const verdict = (page) => page.$eval('#review-verdict', (node) => node.dataset.verdict);
 
 /** Reads the saved file of a click on Save. */
@@ -145,13 +150,9 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     /* The rest of the strip by the keyboard: accept, nothing there. */
     const first = await listed(page);
     await page.keyboard.press('a');
-    await page.waitForFunction(() => document.querySelector('[aria-current] .thumb').title ===
-        'starfish.jpg');
-    /* What the model has not yet answered cannot be accepted. */
-    await page.waitForFunction(() => !document.getElementById('correct-accept').disabled);
+    await correctable(page, 'starfish.jpg');
     await page.keyboard.press('a');
-    await page.waitForFunction(() => document.querySelector('[aria-current] .thumb').title ===
-        'yin_yang.jpg');
+    await correctable(page, 'yin_yang.jpg');
     await page.keyboard.press('x');
     await page.waitForFunction(() => document.getElementById('review-count').textContent ===
         '3 of 3 reviewed');
