@@ -331,13 +331,13 @@ compile_commands.json: $(OBJ)/flags force
 # --- installing --------------------------------------------------------------
 
 UNITS := $(notdir $(wildcard systemd/*.service systemd/*.socket))
-DEFAULT_MODEL := $(wildcard models/default.safetensors)
+MODELS := $(notdir $(wildcard models/*.safetensors))
 INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-server \
 	$(ZSHCOMPDIR)/_adl-server $(FISHCOMPDIR)/adl-server.fish \
-	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(DATADIR)/adl-server/default.safetensors
+	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(MODELS:%=$(DATADIR)/adl-server/%)
 
 .PHONY: install uninstall dist clean
-#: make install         install program, man page, completions, systemd units, default model;
+#: make install         install program, man page, completions, systemd units, the models;
 #:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
 install: $(PROGRAM)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/adl-server
@@ -350,7 +350,8 @@ install: $(PROGRAM)
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/adl-server
 	for unit in $(UNITS); do \
 		sed 's|@BINDIR@|$(BINDIR)|g' systemd/$$unit >$(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; done
-	$(if $(DEFAULT_MODEL),install -D -m 644 $(DEFAULT_MODEL) $(DESTDIR)$(DATADIR)/adl-server/default.safetensors)
+	$(if $(MODELS),install -d $(DESTDIR)$(DATADIR)/adl-server)
+	$(if $(MODELS),install -m 644 $(MODELS:%=models/%) $(DESTDIR)$(DATADIR)/adl-server)
 
 #: make uninstall       remove what make install installed (same variables)
 uninstall:

@@ -34,8 +34,12 @@
 #include "server/tasks/int8_model.h"
 #include "server/training/runs_tree.h"
 
+/* The view of --example: an umbrella, of which CAM boxes a part. */
+#define EXAMPLE_VIEW "?picture=examples/umbrella.jpg&model=cam&beside=adl"
+
 struct settings {
     struct adl_option_list models;
+    bool example;
     const char *models_dir;
     bool watch;
     int keep_versions;
@@ -230,7 +234,8 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
      * lifecycle.c. */
     if (!server->inherited && adl_http_accept(server->http, err) < 0)
         goto out;
-    adl_serve_announce(server, &sockets, http.listen_count);
+    adl_serve_announce(server, &sockets, http.listen_count,
+                       s->example && !s->no_web ? EXAMPLE_VIEW : NULL);
     ADL_TRY(adl_serve_models_watch(server, err));
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, s->drain_delay, err);
     server->stuck |= !adl_watch_stop(server->watch, WATCH_MS);
@@ -352,6 +357,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
     const struct adl_serve_models models = {
         .models = &s->models,
+        .example = s->example,
         .folder = s->models_dir,
         .watch = s->watch,
         .keep_versions = s->keep_versions,
@@ -379,6 +385,9 @@ static const struct adl_option table[] = {
     {"model", ADL_LIST(struct settings, models), .letter = 'm', .metavar = "[NAME=]FILE",
      .default_note = "the model that ships",
      .help = "model to serve; the first one answers requests that name none"},
+    {"example", ADL_FLAG(struct settings, example),
+     .help = "serve cam and adl, two small networks that ship and differ in nothing but ADL, and "
+             "print the address of the page with both side by side"},
     {"models-dir", ADL_STRING(struct settings, models_dir), .metavar = "DIR",
      .help = "folder whose files PUT /models/NAME on the listener of --admin-listen may load, and "
              "whose NAME.safetensors --watch loads"},

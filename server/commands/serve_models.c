@@ -1,12 +1,14 @@
-/* The models of `serve`: those of --model, or the one that ships, and with --watch those in the
- * folder of --models-dir. */
+/* The models of `serve`: those of --model and --example, or the one that ships, and with --watch
+ * those in the folder of --models-dir. */
 
 #include "server/commands/serve_models.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/size.h"
 #include "io/file.h"
 #include "server/api/model_changes.h"
 #include "server/options/service_hint.h"
@@ -34,9 +36,27 @@ static int check_file(const char *path, struct adl_error *err)
     return 0;
 }
 
-static int add_models(struct adl_registry *registry, const struct adl_option_list *models,
+/* Adds the two networks that differ in nothing but ADL: models/README.md. */
+static int add_example(struct adl_registry *registry, struct adl_error *err)
+{
+    static const char *const names[] = {"cam", "adl"};
+
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        char file[40], path[ADL_DEFAULT_MODEL_PATH], text[ADL_DEFAULT_MODEL_PATH + 8];
+        snprintf(file, sizeof file, "example-%s.safetensors", names[i]);
+        if (adl_shipped_model(file, path, err) < 0)
+            return -1;
+        snprintf(text, sizeof text, "%s=%s", names[i], path);
+        if (adl_registry_add(registry, text, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int add_models(struct adl_registry *registry, const struct adl_serve_models *options,
                       struct adl_error *err)
 {
+    const struct adl_option_list *models = options->models;
     char path[ADL_DEFAULT_MODEL_PATH];
     struct adl_registry_table *table;
     int result = 0;
@@ -44,7 +64,9 @@ static int add_models(struct adl_registry *registry, const struct adl_option_lis
     for (size_t i = 0; i < models->count; i++)
         if (adl_registry_add(registry, models->items[i], err) < 0)
             return -1;
-    if (models->count == 0 &&
+    if (options->example && add_example(registry, err) < 0)
+        return -1;
+    if (models->count == 0 && !options->example &&
         (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
         return -1;
     table = adl_registry_table(registry);
@@ -60,7 +82,7 @@ int adl_serve_models_open(struct adl_server *server, const struct adl_serve_mode
     const struct adl_watch_config watch = {.registry = server->registry, .folder = options->folder};
 
     adl_registry_keep_versions(server->registry, (size_t)options->keep_versions);
-    if (add_models(server->registry, options->models, err) < 0)
+    if (add_models(server->registry, options, err) < 0)
         return -1;
     if (options->folder && adl_registry_open_folder(server->registry, options->folder, err) < 0) {
         adl_service_explain(options->folder, err);

@@ -9,6 +9,7 @@
 /* What the options say. */
 struct adl_serve_models {
     const struct adl_option_list *models; /* --model */
+    bool example;                         /* --example: the pair that ships as well */
     const char *folder;                   /* --models-dir; NULL: none */
     bool watch;
     int keep_versions;

@@ -164,7 +164,7 @@ static void announce_admin(const struct adl_server *server, const char *name)
             json_pack("{s:s}", "address", name));
 }
 
-static void announce(const struct adl_server *server, const char *name)
+static void announce(const struct adl_server *server, const char *name, const char *view)
 {
     const char *lost;
     char local[160];
@@ -178,6 +178,8 @@ static void announce(const struct adl_server *server, const char *name)
                scheme(server, name), local,
                adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
                scheme(server, name), local);
+    if (view && !is_unix(name))
+        printf("  side by side:       %s%s/%s\n", scheme(server, name), local, view);
     /* Not fatal: the address is logged as well. */
     lost = adl_streams_flush_or_forget();
     if (lost)
@@ -189,10 +191,10 @@ static void announce(const struct adl_server *server, const char *name)
 }
 
 void adl_serve_announce(const struct adl_server *server, const struct adl_serve_sockets *sockets,
-                        size_t count)
+                        size_t count, const char *view)
 {
     for (size_t i = 0; i < count; i++)
-        announce(server, sockets->names[i]);
+        announce(server, sockets->names[i], view);
     if (server->admin)
         announce_admin(server, sockets->admin_name);
 }

@@ -42,8 +42,9 @@ int adl_serve_start_admin(struct adl_server *server, const struct adl_http_confi
                           struct adl_serve_sockets *sockets, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Prints and logs the addresses at which the first `count` sockets, and the second listener, if it
- * was started, can be reached. */
+ * was started, can be reached. `view` is the query of a view of the page to print as well; NULL:
+ * none. */
 void adl_serve_announce(const struct adl_server *server, const struct adl_serve_sockets *sockets,
-                        size_t count);
+                        size_t count, const char *view);
 
 #endif

@@ -1,4 +1,4 @@
-/* Searches for default.safetensors relative to the running program, so that a checkout and an
+/* Searches for the model files that ship relative to the running program, so that a checkout and an
  * installation under any prefix work without configuration, from any directory. */
 
 #include "server/tasks/default_model.h"
@@ -9,8 +9,6 @@
 #include <unistd.h>
 
 #include "base/size.h"
-
-#define FILE_NAME "default.safetensors"
 
 /* Writes the directory of the running program with a final slash, or "" if /proc is not
  * mounted. */
@@ -37,7 +35,7 @@ static bool find(char path[ADL_DEFAULT_MODEL_PATH])
     return true;
 }
 
-int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
+int adl_shipped_model(const char *name, char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
 {
     /* Relative to build/, to build/FLAVOUR/, and to the bin/ of an installation. */
     static const char *const places[] = {"../models", "../../models", "../share/adl-server"};
@@ -45,18 +43,23 @@ int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
 
     program_directory(program);
     for (size_t i = 0; *program && i < ADL_COUNT(places); i++) {
-        snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s%s/" FILE_NAME, program, places[i]);
+        snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s%s/%s", program, places[i], name);
         if (find(path))
             return 0;
     }
-    snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s/" FILE_NAME, ADL_DATADIR);
+    snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s/%s", ADL_DATADIR, name);
     if (find(path))
         return 0;
     return adl_fail(err, ADL_ERR_NOT_FOUND,
-                    "the model that ships, " FILE_NAME
-                    ", is not in %s, %s or %s relative to %s, nor in %s; name a model file instead",
-                    places[0], places[1], places[2], *program ? program : "the program",
+                    "%s, which ships with the program, is not in %s, %s or %s relative to %s, nor "
+                    "in %s; name a model file instead",
+                    name, places[0], places[1], places[2], *program ? program : "the program",
                     ADL_DATADIR);
+}
+
+int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
+{
+    return adl_shipped_model("default.safetensors", path, err);
 }
 
 const char *adl_model_or_default(const char *given, char path[ADL_DEFAULT_MODEL_PATH],

@@ -164,33 +164,6 @@ it('a run that goes on grows on the page', async () => {
     }
 });
 
-it('of two models, one trained with ADL and one without, both maps are a click away', async () => {
-    const pair = await serve(['cam', 'adl'].map((name) => [name, join(folder, 'runs', name, 'best.safetensors')]));
-    try {
-        const page = await open(browser, `${pair.url}?picture=examples/umbrella.jpg`);
-        await page.waitForSelector('html[data-late=there]', { state: 'attached' });
-        await page.waitForSelector('#boxes .box-place');
-        assert.equal(await page.locator('#compare-offer').textContent(), 'CAM beside ADL');
-        await page.click('#compare');
-        await page.waitForFunction(() => [...document.querySelectorAll('#compare-found .compare-model')]
-            .map((name) => name.textContent).join() === 'cam,adl');
-        await page.waitForFunction(() => [...document.querySelectorAll('#compare-found b')]
-            .every((score) => score.textContent));
-        assert.match(await page.locator('#title').textContent(), /^cam · /);
-        assert.match(await page.locator('#title-beside').textContent(), /^adl · /);
-        /* The values under the cursor are not behind the tools for boxes. */
-        const stage = await page.locator('#pane').boundingBox();
-        await page.mouse.move(stage.x + stage.width / 2, stage.y + stage.height / 2);
-        await settle(page);
-        const [readout, tools] = await page.evaluate(() => [document.getElementById('readout'),
-            document.querySelector('.correct-bar')].map((node) => node.getBoundingClientRect().toJSON()));
-        assert.ok(readout.width > 0 && readout.top >= tools.bottom);
-        await page.done();
-    } finally {
-        pair.stop();
-    }
-});
-
 it('on a phone nothing is wider than the screen', async () => {
     for (const [name, options] of [['phone', { width: 390, height: 844 }], ['dark', { colorScheme: 'dark' }],
         ['forced', { forcedColors: 'active' }], ['wide', { width: 2560, height: 1440 }]]) {

@@ -1,5 +1,5 @@
-/* The model that ships, on the drawings that ship: it has to recognise and localize
- * each. The true boxes are taken from the drawings' geometry (the SVG files). */
+/* The models that ship, on the drawings that ship: they have to recognise each, and the default one to
+ * localize it. The true boxes are taken from the drawings' geometry (the SVG files). */
 
 #include "support/test.h"
 
@@ -18,9 +18,17 @@
 /* The box of the umbrella does not reach down its handle, a line of a few pixels. */
 #define LEAST_IOU 0.45
 
-static void check_drawing(const struct adl_model *model, struct adl_views *views, const char *name,
-                          struct adl_box truth)
+static const struct drawing {
+    const char *name;
+    struct adl_box truth;
+} umbrella = {"umbrella", {52, 36, 392, 372}}, yin_yang = {"yin_yang", {57, 57, 293, 293}},
+  starfish = {"starfish", {68, 70, 330, 338}};
+
+/* Fails unless a drawing has its own name; returns the IoU of its box. */
+static double check_drawing(const struct adl_model *model, struct adl_views *views,
+                            struct drawing drawing)
 {
+    double iou = 0;
     struct adl_error err = {0};
     struct adl_predict_input input = {0};
     struct adl_predictions found = {0};
@@ -34,7 +42,7 @@ static void check_drawing(const struct adl_model *model, struct adl_views *views
 
     TEST_OK(adl_views_prepare(views, &query.map, false, &run, &err), &err);
 
-    snprintf(path, sizeof path, "web/examples/%s.jpg", name);
+    snprintf(path, sizeof path, "web/examples/%s.jpg", drawing.name);
     char *bytes = adl_file_read(path, LARGEST_BYTES, &length, &err);
     if (!bytes || adl_predict_decode(bytes, length, &how, &run.sizes, &input, &err) < 0) {
         TEST_FAIL("%s: %s", path, err.message);
@@ -53,34 +61,54 @@ static void check_drawing(const struct adl_model *model, struct adl_views *views
     }
     const char *label = model->classes[found.items[0].class_id];
     struct adl_box box = found.items[0].place.boxes[0].box;
-    if (strcmp(label, name) != 0 || adl_box_iou(box, truth) < LEAST_IOU)
+    iou = adl_box_iou(box, drawing.truth);
+    if (strcmp(label, drawing.name) != 0)
         TEST_FAIL("%s: %s at %d,%d,%d,%d (IoU %.2f)", path, label, box.x0, box.y0, box.x1, box.y1,
-                  adl_box_iou(box, truth));
+                  iou);
 out:
     adl_predictions_release(&found);
     adl_predict_input_release(&input);
     adl_free(bytes);
+    return iou;
+}
+
+/* Checks the drawings with a model file, and gives the IoU of each. */
+static void check_drawings(const char *file, const struct drawing *drawings, size_t count,
+                           double *iou)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(file, NULL, &err);
+    struct adl_views *views = model ? adl_model_into_views(model, NULL, 1, &err) : NULL;
+
+    TEST_OK(views ? 0 : -1, &err);
+    for (size_t i = 0; i < count; i++)
+        iou[i] = views ? check_drawing(model, views, drawings[i]) : 0;
+    adl_views_free(views);
+    adl_model_free(model);
 }
 
 static void the_drawings_are_found(void)
 {
-    static const struct {
-        const char *name;
-        struct adl_box truth;
-    } drawings[] = {
-        {"umbrella", {52, 36, 392, 372}},
-        {"yin_yang", {57, 57, 293, 293}},
-        {"starfish", {68, 70, 330, 338}},
-    };
-    struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(MODEL, NULL, &err);
-    struct adl_views *views = model ? adl_model_into_views(model, NULL, 1, &err) : NULL;
+    const struct drawing drawings[] = {umbrella, yin_yang, starfish};
+    double iou[ADL_COUNT(drawings)];
 
-    TEST_OK(views ? 0 : -1, &err);
-    for (size_t i = 0; views && i < ADL_COUNT(drawings); i++)
-        check_drawing(model, views, drawings[i].name, drawings[i].truth);
-    adl_views_free(views);
-    adl_model_free(model);
+    check_drawings(MODEL, drawings, ADL_COUNT(drawings), iou);
+    for (size_t i = 0; i < ADL_COUNT(drawings); i++)
+        if (iou[i] < LEAST_IOU)
+            TEST_FAIL("%s: IoU %.2f", drawings[i].name, iou[i]);
+}
+
+/* What `serve --example` is there to show. */
+static void the_pair_shows_what_adl_does(void)
+{
+    const struct drawing drawings[] = {umbrella, yin_yang};
+    double cam[ADL_COUNT(drawings)], adl[ADL_COUNT(drawings)];
+
+    check_drawings("models/example-cam.safetensors", drawings, ADL_COUNT(drawings), cam);
+    check_drawings("models/example-adl.safetensors", drawings, ADL_COUNT(drawings), adl);
+    for (size_t i = 0; i < ADL_COUNT(drawings); i++)
+        if (adl[i] <= cam[i])
+            TEST_FAIL("%s: IoU %.2f with ADL, %.2f without", drawings[i].name, adl[i], cam[i]);
 }
 
 /* Trained from random weights, with ADL, and small enough for the repository. */
@@ -104,4 +132,5 @@ static void its_training_is_recorded(void)
 }
 
 TEST_SUITE(default_model, {"the drawings are found", the_drawings_are_found},
+           {"the pair shows what ADL does", the_pair_shows_what_adl_does},
            {"its training is recorded", its_training_is_recorded});
