@@ -61,8 +61,13 @@ static int unknown_option(struct parser *p, const char *text)
     if (nearest.best)
         return adl_fail(p->values.err, ADL_ERR_ARG, "unknown option --%s; did you mean --%s?", word,
                         nearest.best);
+    const struct adl_command *command = p->options->command;
+    if ((!strcmp(word, "out") || !strcmp(word, "output")) && strstr(command->usage, "OUT"))
+        return adl_fail(p->values.err, ADL_ERR_ARG,
+                        "unknown option --%s; the file to write is an argument: adl-server %s %s",
+                        word, command->name, command->usage);
     return adl_fail(p->values.err, ADL_ERR_ARG, "unknown option --%s; see adl-server %s --help",
-                    word, p->options->command->name);
+                    word, command->name);
 }
 
 /* Returns whether a long name was abbreviated. getopt_long accepts any unambiguous prefix,

@@ -48,7 +48,7 @@ static const struct adl_option table[] = {
 static const struct adl_command command = {
     .name = "try",
     .summary = "Try options",
-    .usage = "[options] [FILE]...",
+    .usage = "[options] [IN [OUT]]",
     .options = table,
     .max_operands = 2,
     .layered = true,
@@ -153,6 +153,8 @@ static void suggests_the_nearest(void)
     refuses(PARSE("--max_body=3"), "unknown option --max_body; did you mean --max-body?");
     refuses(PARSE("--hlep"), "unknown option --hlep; did you mean --help?");
     refuses(PARSE("--zzzzzz"), "unknown option --zzzzzz; see adl-server try --help");
+    refuses(PARSE("--out", "x"), "unknown option --out; the file to write is an argument: "
+                                 "adl-server try [options] [IN [OUT]]");
     refuses(PARSE("-z"), "unknown option -z; see adl-server try --help");
     refuses(PARSE("--padding", "tfsame"),
             "--padding: unknown value \"tfsame\"; did you mean tf_same?");
@@ -182,7 +184,7 @@ static void refuses_bad_values(void)
     refuses(PARSE("--model"), "--model needs a value: FILE");
     refuses(PARSE("-t"), "--threads needs a value: N");
     refuses(PARSE("a", "b", "c"),
-            "unexpected argument \"c\"; usage: adl-server try [options] [FILE]...");
+            "unexpected argument \"c\"; usage: adl-server try [options] [IN [OUT]]");
 }
 
 static const char *write_config(const char *text)
