@@ -36,7 +36,7 @@ SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 # enough. The counters are not atomic, which would make the kernels many times slower;
 # a lost count does not matter where only zero or not is asked.
 COVERAGE_CFLAGS = $(if $(COVERAGE),$(if $(filter tests/%,$<),,--coverage -Wno-maybe-uninitialized))
-PACKAGES := libmicrohttpd gnutls jansson libjpeg libwebp spng zlib nettle
+PACKAGES := libmicrohttpd gnutls jansson libjpeg libwebp spng zlib nettle expat
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-fno-math-errno -ffp-contract=off -fPIE -fstack-protector-strong -pthread \

@@ -106,6 +106,10 @@
 
 /* One list file of a data set: ImageNet's class labels have 58 MB. */
 #define ADL_LIMIT_LIST_BYTES (1024 * ADL_MIB)
+/* A JSON file of boxes: COCO's of 118,287 images has 470 MB. */
+#define ADL_LIMIT_BOX_LIST_BYTES (1024 * ADL_MIB)
+/* The boxes of one image in a file of its own, and the settings of a set of them. */
+#define ADL_LIMIT_BOX_FILE_BYTES (4 * ADL_MIB)
 /* One line of a list file: the longest path on Linux. */
 #define ADL_LIMIT_LIST_LINE_BYTES 4096
 /* Images of a split; ImageNet-21k has 14 million. */

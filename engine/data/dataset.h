@@ -35,7 +35,13 @@ struct adl_dataset_image {
 };
 
 /* The layouts of a data set on disk; see data/dataset_open.h. */
-enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER, ADL_DATASET_CSV };
+enum adl_dataset_layout {
+    ADL_DATASET_LISTS,
+    ADL_DATASET_CUB,
+    ADL_DATASET_FOLDER,
+    ADL_DATASET_CSV,
+    ADL_DATASET_BOXES, /* files of annotation tools */
+};
 
 /* Why an item in the directory of a data set is left out. */
 enum adl_left_out {
@@ -90,6 +96,7 @@ struct adl_dataset {
     const char **classes; /* names by class id; NULL if the layout names none */
     size_t class_count;   /* number of names, or the largest class id plus one */
     bool drawn;           /* the data has no splits of its own; this one was made by a rule */
+    bool whole;           /* and that rule is that each split is all of it */
     const char *note;     /* a remark on the split for the user; NULL: none */
     /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
     struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
@@ -146,7 +153,7 @@ const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, st
  * the labels of a bare image are none of them. Images of other classes are left out, as
  * ADL_LEFT_OUT_UNKNOWN. Returns 1. Returns 0 and changes nothing if the names do not identify the
  * classes: the data set has no names; or no image belongs to a class whose name was found; or some
- * names were not found, but the layout is neither a folder nor a CSV file, there are `count`
+ * names were not found, but the layout has class numbers of its own (lists, CUB), there are `count`
  * classes, and each name found has the same index in both, so that the others are probably spelled
  * differently. Returns -1 with ADL_ERR_NOMEM when out of memory. For the owner of a data set,
  * before others read it. */

@@ -67,8 +67,8 @@ int adl_dataset_limit_classes(struct adl_dataset *d, size_t count, struct adl_er
 static bool find_classes(const struct adl_dataset *d, const char *const *names, size_t count,
                          int *numbers)
 {
-    bool moved =
-        d->layout == ADL_DATASET_FOLDER || d->layout == ADL_DATASET_CSV || d->class_count != count;
+    bool numbered = d->layout == ADL_DATASET_LISTS || d->layout == ADL_DATASET_CUB;
+    bool moved = !numbered || d->class_count != count;
     size_t found = 0;
 
     for (size_t i = 0; i < d->class_count; i++) {

@@ -16,10 +16,8 @@
 /* In order of precedence. Lists come before CUB so that lists can be added to a directory
  * of CUB; any directory could be a folder data set, so that layout comes last. */
 static const struct adl_layout *const layouts[] = {
-    &adl_layout_csv,
-    &adl_layout_lists,
-    &adl_layout_cub,
-    &adl_layout_folder,
+    &adl_layout_json, &adl_layout_csv,  &adl_layout_lists,  &adl_layout_cub,
+    &adl_layout_voc,  &adl_layout_yolo, &adl_layout_folder,
 };
 
 /* Refuses a split that cannot be the name of one directory. */
@@ -87,8 +85,7 @@ static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nest
                         "neither the directory of the data set nor that of its metadata "
                         "is given");
     if (o->dir && !adl_file_is_folder(o->dir) && !adl_file_is_regular(o->dir))
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is neither a directory nor a CSV file",
-                        o->dir);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is neither a directory nor a file", o->dir);
     *nested = *o;
     const struct adl_layout *layout = find_layout(draft, err);
     if (layout == &adl_layout_folder) {

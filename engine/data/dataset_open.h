@@ -1,7 +1,7 @@
 #ifndef ADL_DATA_DATASET_OPEN_H
 #define ADL_DATA_DATASET_OPEN_H
 
-/* Opens a data set in whichever layout its directory has, or from a CSV file:
+/* Opens a data set in whichever layout its directory has, or from a file:
  *
  *   lists    metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt as in
  *            the reference evaluation code, class names in classes.txt. There is a split
@@ -25,6 +25,17 @@
  * after a heading "path,label" or without. Paths are relative to the file's directory. A third
  *            column may name the split of each image; without one, the splits are those of a
  * folder. The classes are the labels of train in byte order.
+ *   COCO     A file NAME.json with images, annotations and categories, or an export of Label
+ *   Label    Studio. The images are in its directory, or in images/ beside it. Such a file has no
+ *   Studio   splits: each name of a split is all of it.
+ *   VOC      DIR/Annotations/NAME.xml, images in JPEGImages, splits in ImageSets/Main/SPLIT.txt;
+ *            without these lists, each name of a split is all of it.
+ *   YOLO     labels/SPLIT/NAME.txt beside images/SPLIT, or SPLIT/labels beside SPLIT/images; without
+ *            such directories, each name of a split is all of labels/. Class names are in classes.txt
+ *            or data.yaml.
+ *
+ * An image of the last four has the class that its boxes cover the most of, and only boxes of that
+ * class, unless multi_label is set (data/annotated.h).
  *
  * In each of them, the images may have masks: PNG files called as the images are, in a directory of
  * their own (struct adl_dataset_options, `masks`).

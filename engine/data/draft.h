@@ -120,5 +120,8 @@ extern const struct adl_layout adl_layout_lists;  /* wsol_lists.c */
 extern const struct adl_layout adl_layout_cub;    /* cub.c */
 extern const struct adl_layout adl_layout_folder; /* folder.c */
 extern const struct adl_layout adl_layout_csv;    /* csv_list.c */
+extern const struct adl_layout adl_layout_json;   /* annotated_json.c */
+extern const struct adl_layout adl_layout_voc;    /* voc.c */
+extern const struct adl_layout adl_layout_yolo;   /* yolo.c */
 
 #endif

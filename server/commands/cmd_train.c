@@ -131,8 +131,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(
         struct adl_train_settings,
-        .help = "data set: reference lists, CUB-200-2011, a directory per class, or a CSV file of "
-                "path, label and, optionally, split"),
+        .help = "data set: reference lists, CUB-200-2011, a directory per class, a CSV file of "
+                "path, label and, optionally, split, or boxes of COCO, Label Studio, VOC or YOLO"),
     ADL_OPTIONS_DIVISION(struct adl_train_settings, division),
     ADL_OPTION_EXIF(struct adl_train_settings),
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),

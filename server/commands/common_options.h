@@ -71,7 +71,8 @@
 /* The same in a struct adl_dataset_options of the settings, without the split. */
 #define ADL_OPTIONS_DATASET(s, field)                                                          \
     {"data", ADL_STRING(s, field.dir), .letter = 'd', .metavar = "DIR|FILE",                   \
-     .help = "data set: a directory, or a CSV file of path and label"},                        \
+     .help = "data set: a directory, a CSV file of path and label, or boxes of COCO, Label "      \
+             "Studio, VOC or YOLO"},                                                              \
     {"images", ADL_STRING(s, field.images), .metavar = "DIR", .default_note = "within --data", \
      .help = "directory of the images that the lists name"},                                   \
     {"metadata", ADL_STRING(s, field.metadata), .metavar = "DIR",                              \

@@ -386,7 +386,7 @@ static void what_is_no_data_set_is_refused(void)
     tree_put("x/readme", "");
     tree_refused("train", ADL_ERR_NOT_FOUND, "hold no image");
     snprintf(tree_root, sizeof tree_root, "%s/dataset-missing", test_tmp_dir());
-    tree_refused("train", ADL_ERR_NOT_FOUND, "is neither a directory nor a CSV file");
+    tree_refused("train", ADL_ERR_NOT_FOUND, "is neither a directory nor a file");
 }
 
 static void survives_no_memory(void)

@@ -1,5 +1,5 @@
-/* The models that ship, on the drawings that ship: they have to recognise each, and the default one to
- * localize it. The true boxes are taken from the drawings' geometry (the SVG files). */
+/* The models that ship, on the drawings that ship: they have to recognise each, and the default one
+ * to localize it. The true boxes are taken from the drawings' geometry (the SVG files). */
 
 #include "support/test.h"
 
