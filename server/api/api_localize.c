@@ -24,6 +24,7 @@
 #include "image/image_decode.h"
 #include "server/api/answer_cost.h"
 #include "server/api/job_answer.h"
+#include "server/api/localize_json.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
 #include "server/http/multipart.h"
@@ -60,8 +61,10 @@ static void release(void *work)
 
 /* --- stage 1: the headers ---------------------------------------------------- */
 
+#define MAX_PAIRS 16 /* of the query */
+
 struct query {
-    struct adl_query_pair pairs[16];
+    struct adl_query_pair pairs[MAX_PAIRS + ADL_LOCALIZE_JSON_PAIRS];
     size_t count;
 };
 
@@ -74,18 +77,22 @@ static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const ch
     /* In "?&a=b&", the empty text before and after an ampersand is not a parameter. */
     if (key_size == 0 && !value)
         return MHD_YES;
-    if (query->count == ADL_COUNT(query->pairs))
+    if (query->count == MAX_PAIRS)
         return MHD_NO;
     query->pairs[query->count++] = (struct adl_query_pair){key, value, value_size};
     return MHD_YES;
 }
 
-static int read_query(struct localize *l, struct adl_error *err)
+/* Reads the parameters: those of the query, and `count` others. */
+static int read_query(struct localize *l, const struct adl_query_pair *others, size_t count,
+                      struct adl_error *err)
 {
     struct query query = {.count = 0};
 
     MHD_get_connection_values_n(l->exchange->http->connection, MHD_GET_ARGUMENT_KIND, collect_pair,
                                 &query);
+    for (size_t i = 0; i < count; i++)
+        query.pairs[query.count++] = others[i];
     return adl_params_parse(&l->params, query.pairs, query.count, err);
 }
 
@@ -171,7 +178,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     exchange->release = release;
     if (!check_body(l))
         return;
-    if (read_query(l, &err) < 0) {
+    if (read_query(l, NULL, 0, &err) < 0) {
         adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
         return;
     }
@@ -180,7 +187,8 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
                            "the answer is available as application/json, image/jpeg or image/png");
         return;
     }
-    if (!choose_model(l))
+    /* The members of a JSON body may name another model. */
+    if (l->body != ADL_BODY_JSON && !choose_model(l))
         return;
     if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange).client)) {
         adl_answer_queue_full(exchange, "the queue is full; try again shortly");
@@ -482,6 +490,29 @@ static bool read_form(struct localize *l, struct adl_multipart *form)
     return true;
 }
 
+/* Makes a job of a JSON body; returns false if the request was answered with an error. */
+static bool read_json(struct localize *l)
+{
+    const struct adl_http_request *http = l->exchange->http;
+    struct adl_localize_json request;
+    struct adl_error err = {0};
+    bool read = false;
+
+    if (adl_localize_json_read(&request, http->body, http->body_length, &err) < 0)
+        adl_answer_problem(l->exchange,
+                           err.kind == ADL_ERR_NOMEM ? ADL_PROBLEM_OUT_OF_MEMORY
+                                                     : ADL_PROBLEM_MALFORMED_REQUEST,
+                           err.kind == ADL_ERR_NOMEM, "%s", err.message);
+    else if (read_query(l, request.pairs, request.count, &err) < 0)
+        adl_answer_problem(l->exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
+    else
+        read = choose_model(l) && allocate_jobs(l, 1);
+    if (read)
+        fill_job(l, &l->jobs[0], request.file.data, request.file.length);
+    adl_localize_json_release(&request);
+    return read;
+}
+
 void adl_api_localize(struct adl_exchange *exchange)
 {
     struct localize *l = exchange->work;
@@ -502,6 +533,9 @@ void adl_api_localize(struct adl_exchange *exchange)
                                "there is not enough memory");
         adl_free(form);
         if (!read)
+            return;
+    } else if (l->body == ADL_BODY_JSON) {
+        if (!read_json(l))
             return;
     } else {
         if (!allocate_jobs(l, 1))

@@ -18,39 +18,14 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "server/api/json_span.h"
 
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static const char *skip_blanks(const char *at, const char *end)
-{
-    while (at < end && is_blank(*at))
-        at++;
-    return at;
-}
-
 /* --- splitting ------------------------------------------------------------------- */
-
-/* Returns the end of the string that begins at `at`, after its quote; NULL: it has none. A quote
- * after an odd number of backslashes belongs to the string. */
-static const char *string_end(const char *at, const char *end)
-{
-    const char *quote = at;
-
-    do {
-        const char *from = quote + 1, *before;
-        quote = memchr(from, '"', (size_t)(end - from));
-        if (!quote)
-            return NULL;
-        for (before = quote; before > from && before[-1] == '\\';)
-            before--;
-        if ((quote - before) % 2 == 0)
-            return quote + 1;
-    } while (quote + 1 < end);
-    return NULL;
-}
 
 /* Returns where the next bracket or quote may be: blocks without one are skipped at once. */
 static const char *skip_plain(const char *at, const char *end)
@@ -76,7 +51,7 @@ static const char *array_end(const char *at, const char *end)
     while (at < end) {
         const char c = *at;
         if (c == '"') {
-            at = string_end(at, end);
+            at = adl_json_string_end(at, end);
             if (!at)
                 return NULL;
             continue;
@@ -117,14 +92,14 @@ static int fail_end(struct adl_error *err)
 /* Copies a string, and takes out the array after it if the string is the name of one. */
 static int split_string(struct splitter *s, struct adl_error *err)
 {
-    const char *end = string_end(s->at, s->end), *value;
+    const char *end = adl_json_string_end(s->at, s->end), *value;
 
     if (!end)
         return fail_end(err);
     adl_str_append(s->head, s->at, (size_t)(end - s->at));
-    value = skip_blanks(end, s->end);
+    value = adl_json_skip_blanks(end, s->end);
     if (value < s->end && *value == ':') {
-        value = skip_blanks(value + 1, s->end);
+        value = adl_json_skip_blanks(value + 1, s->end);
         const bool array = value < s->end && *value == '[';
         if (s->depth == 1)
             s->in_inputs = array && is_key(s->at, end, "inputs");
@@ -214,7 +189,7 @@ static size_t after_comma(const char *text, size_t from, size_t length, size_t w
 int adl_number_text_divide(struct adl_number_text *numbers, size_t *starts, struct adl_error *err)
 {
     const char *text = numbers->text.data, *end = text + numbers->text.length;
-    const char *first = skip_blanks(text + 1, end);
+    const char *first = adl_json_skip_blanks(text + 1, end);
 
     numbers->nested = first < end && *first == '[';
     starts[0] = 0;
@@ -238,7 +213,7 @@ struct reader {
 
 static bool take(struct reader *r, char c)
 {
-    r->at = skip_blanks(r->at, r->end);
+    r->at = adl_json_skip_blanks(r->at, r->end);
     if (r->at == r->end || *r->at != c)
         return false;
     r->at++;
@@ -292,7 +267,7 @@ static int read_number(struct reader *r, float *out, struct adl_error *err)
 {
     const char *end;
 
-    r->at = skip_blanks(r->at, r->end);
+    r->at = adl_json_skip_blanks(r->at, r->end);
     end = number_end(r->at, r->end);
     /* strtof() stops at the character after the number, which is there: a bracket ends the text. */
     if (!end || end == r->end)
@@ -344,87 +319,24 @@ int adl_number_text_read(const struct adl_number_text *numbers, const size_t *st
                 return -1;
         }
     if (!take_brackets(&r, ']', inner + last) || (!last && !take(&r, ',')) ||
-        skip_blanks(r.at, r.end) != r.end)
+        adl_json_skip_blanks(r.at, r.end) != r.end)
         return fail_shape(&r, err);
     return 0;
 }
 
 /* --- base64 ---------------------------------------------------------------------- */
 
-/* Returns the value of a digit of base64; -1: it is none. */
-static int digit_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes groups of four digits in place while there are any, and returns how many characters. */
-static size_t decode_groups(unsigned char *text, size_t length)
-{
-    signed char digits[256];
-    size_t i = 0;
-
-    for (int c = 0; c < 256; c++)
-        digits[c] = (signed char)digit_of((char)c);
-    for (; i + 4 <= length; i += 4) {
-        const int a = digits[text[i]], b = digits[text[i + 1]];
-        const int c = digits[text[i + 2]], d = digits[text[i + 3]];
-        unsigned char *out = text + i / 4 * 3;
-        if ((a | b | c | d) < 0)
-            break;
-        out[0] = (unsigned char)(a << 2 | b >> 4);
-        out[1] = (unsigned char)(b << 4 | c >> 2);
-        out[2] = (unsigned char)(c << 6 | d);
-    }
-    return i;
-}
-
-/* Decodes the text of a string of JSON in place; of its escapes base64 can need "\/" alone. Returns
- * the number of bytes; SIZE_MAX: it is no base64. */
-static size_t decode_in_place(char *text, size_t length)
-{
-    unsigned char *out = (unsigned char *)text;
-    const size_t begun = decode_groups(out, length);
-    size_t digits = begun, bytes = begun / 4 * 3, padding = 0;
-    unsigned bits = 0;
-
-    for (size_t i = begun; i < length; i++) {
-        if (text[i] == '\\' && i + 1 < length && text[i + 1] == '/')
-            i++;
-        const int digit = digit_of(text[i]);
-        if (text[i] == '=')
-            padding++;
-        else if (digit < 0 || padding > 0)
-            return SIZE_MAX;
-        digits++;
-        bits = bits << 6 | (unsigned)ADL_MAX(digit, 0);
-        if (digits % 4 == 0) {
-            if (padding > 2)
-                return SIZE_MAX;
-            out[bytes++] = (unsigned char)(bits >> 16);
-            out[bytes++] = (unsigned char)(bits >> 8);
-            out[bytes++] = (unsigned char)bits;
-        }
-    }
-    return digits % 4 ? SIZE_MAX : bytes - padding;
-}
-
 /* Reads one string and decodes it. */
 static bool take_base64(struct reader *r, struct adl_span *item)
 {
     const char *end;
 
-    r->at = skip_blanks(r->at, r->end);
-    end = r->at < r->end && *r->at == '"' ? string_end(r->at, r->end) : NULL;
+    r->at = adl_json_skip_blanks(r->at, r->end);
+    end = r->at < r->end && *r->at == '"' ? adl_json_string_end(r->at, r->end) : NULL;
     if (!end)
         return false;
     char *text = (char *)r->at + 1; /* of the body of the request, which may be changed */
-    const size_t bytes = decode_in_place(text, (size_t)(end - r->at) - 2);
+    const size_t bytes = adl_json_decode_base64(text, (size_t)(end - r->at) - 2);
     if (bytes == SIZE_MAX)
         return false;
     *item = (struct adl_span){text, bytes};
@@ -440,7 +352,7 @@ int adl_base64_text_read(struct adl_span text, size_t count, struct adl_span *it
 
     if (!take(&r, '['))
         return fail_shape(&r, err);
-    r.at = skip_blanks(r.at, r.end);
+    r.at = adl_json_skip_blanks(r.at, r.end);
     inner = r.at < r.end && *r.at == '[';
     for (; r.element < count; r.element++) {
         if ((r.element > 0 && !take(&r, ',')) || !take_brackets(&r, '[', inner))
@@ -453,7 +365,7 @@ int adl_base64_text_read(struct adl_span text, size_t count, struct adl_span *it
         if (!take_brackets(&r, ']', inner))
             return fail_shape(&r, err);
     }
-    if (!take(&r, ']') || skip_blanks(r.at, r.end) != r.end)
+    if (!take(&r, ']') || adl_json_skip_blanks(r.at, r.end) != r.end)
         return fail_shape(&r, err);
     return 0;
 }

@@ -295,6 +295,8 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
         return ADL_BODY_BYTES;
     if (media_type_is(content_type, length, "multipart/form-data"))
         return ADL_BODY_FORM;
+    if (media_type_is(content_type, length, "application/json"))
+        return ADL_BODY_JSON;
     if (media_type_is(content_type, length, "application/x-www-form-urlencoded")) {
         *detail = "curl declares every --data-binary as a form; send curl -H 'Content-Type: "
                   "image/jpeg' --data-binary @photo.jpg, or curl -F image=@photo.jpg";
@@ -302,7 +304,7 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
     }
     snprintf(text, size,
              "\"%s\" is not a supported image type; send image/jpeg, image/png, "
-             "image/webp or multipart/form-data",
+             "image/webp, multipart/form-data or application/json",
              ADL_SHORT(content_type));
     *detail = text;
     return ADL_BODY_UNSUPPORTED;

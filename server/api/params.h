@@ -42,7 +42,8 @@ enum adl_body_type {
     ADL_BODY_UNSUPPORTED,
     ADL_BODY_IMAGE, /* image/jpeg, image/png or image/webp; the bytes decide which */
     ADL_BODY_BYTES, /* application/octet-stream; the bytes decide whether it is an image */
-    ADL_BODY_FORM   /* multipart/form-data */
+    ADL_BODY_FORM,  /* multipart/form-data */
+    ADL_BODY_JSON   /* application/json: localize_json.h */
 };
 
 /* Returns the type that the Content-Type header (NULL: none) declares. If it is
