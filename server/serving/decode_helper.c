@@ -293,6 +293,20 @@ static void close_all_but_socket(void)
     close_range(ADL_DECODE_HELPER_SOCKET + 1, ~0u, 0);
 }
 
+/* Where memory is short, the kernel is to take this process and not the server. */
+static void be_first_to_go(void)
+{
+    static const char score[] = "500";
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (write(fd, score, sizeof score - 1) < 0) {
+        /* Then the kernel decides by size alone. */
+    }
+    close(fd);
+}
+
 int adl_decode_helper_main(int argc, char *const *argv)
 {
     const int fd = ADL_DECODE_HELPER_SOCKET;
@@ -310,6 +324,7 @@ int adl_decode_helper_main(int argc, char *const *argv)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    be_first_to_go();
     close_all_but_socket();
     if (adl_sandbox_enter(fd, memory, &err) < 0) {
         tell.said = ADL_DECODE_FAILED;

@@ -13,9 +13,8 @@
 #include "server/serving/decode_wire.h"
 
 #define BEAT_MS 20     /* how often is looked whether a silent helper's work is still wanted */
-#define READY_MS 20000 /* how long a helper may take to start; under a sanitizer that is seconds   \
-                        */
-#define STOP_MS 1000   /* how long it may take to stop */
+#define READY_MS 20000 /* how long a helper may take to start, under a sanitizer too */
+#define STOP_MS 500    /* how long it may take to stop */
 
 /* Images of more pixels have pauses: decoding them takes several milliseconds, in which other work
  * may have to go first. Below, a message for each would cost more than it is worth. */
@@ -105,16 +104,22 @@ int adl_decode_link_ready(const struct adl_decode_link *link, struct adl_error *
 
 /* --- pixels ------------------------------------------------------------------------- */
 
+/* After an error the helper has a moment to stop. */
+static void stop_after_error(struct run *run)
+{
+    if (run->err->kind == ADL_ERR_NONE || run->stopping)
+        return;
+    run->stopping = true;
+    run->stop_ns = adl_clock_ns() + (uint64_t)STOP_MS * 1000000;
+}
+
 /* Tells the helper whether to go on; returns false if it has gone. After an error it is told to
- * stop, and gets a moment for it. */
+ * stop. */
 static bool let_go(struct run *run)
 {
     const struct adl_decode_go go = {.stop = run->err->kind != ADL_ERR_NONE};
 
-    if (go.stop && !run->stopping) {
-        run->stopping = true;
-        run->stop_ns = adl_clock_ns() + (uint64_t)STOP_MS * 1000000;
-    }
+    stop_after_error(run);
     return tell(run->link, &go, sizeof go);
 }
 
@@ -183,7 +188,8 @@ static bool take_pixels(struct run *run, const struct adl_decode_tell *said)
 
 /* --- a request ---------------------------------------------------------------------- */
 
-/* Returns whether the helper may go on: it has time, and its work is still wanted. */
+/* Looks whether the helper has time and its work is still wanted. If not, it may reach the place
+ * where it asks, or the end, for it is soon there; returns whether it still may. */
 static bool in_time(struct run *run)
 {
     const uint64_t now = adl_clock_ns();
@@ -191,9 +197,12 @@ static bool in_time(struct run *run)
     if (run->stopping)
         return now < run->stop_ns;
     if (run->work->until_ns && now > run->work->until_ns)
-        return adl_fail(run->err, ADL_ERR_BUSY,
-                        "decoding the image took longer than the time limit of a request") == 0;
-    return adl_pause(run->work->options->pause, run->err) == 0;
+        (void)!adl_fail(run->err, ADL_ERR_BUSY,
+                        "decoding the image took longer than the time limit of a request");
+    else
+        (void)!adl_pause(run->work->options->pause, run->err);
+    stop_after_error(run);
+    return true;
 }
 
 /* Takes over the helper's error. */
@@ -239,7 +248,7 @@ static enum adl_decode_end converse(struct run *run)
         default: return ADL_DECODE_REFUSED;
         }
         /* Rows have called the hook themselves. */
-        if ((said.said == ADL_DECODE_PAUSE || run->stopping) && !in_time(run) && run->stopping)
+        if ((said.said == ADL_DECODE_PAUSE || run->stopping) && !in_time(run))
             return ADL_DECODE_LATE;
         if (!let_go(run))
             return ADL_DECODE_GONE;
