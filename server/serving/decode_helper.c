@@ -320,7 +320,8 @@ int adl_decode_helper_main(int argc, char *const *argv)
         fprintf(stderr, "adl-server: %s is started by adl-server serve\n", ADL_DECODE_HELPER);
         return 2;
     }
-    /* Not for its end alone, but for that of a server that ends while this one computes. */
+    /* A server that is killed while this one computes would not be missed before the end of that.
+     */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);

@@ -20,7 +20,11 @@
  * nothing is restarted in a circle, and a flood of files that crash a decoder costs their senders'
  * requests and a start each.
  *
- * `lock` protects the list and the counts; it is never held while a process is started, waited for
+ * All are started by one thread, the keeper, that lives as long as the server: the kernel ends a
+ * helper when the thread that started it ends (PR_SET_PDEATHSIG), and a server that is killed must
+ * leave none behind.
+ *
+ * `lock` protects the lists and the counts; it is never held while a process is started, waited for
  * or talked to. A helper that is taken belongs to the thread that took it. */
 
 #include "server/serving/decoders.h"
@@ -61,7 +65,9 @@ struct helper {
     double cpu_ms; /* of its clock, at the last look */
     bool busy;
     struct adl_decoder_client *client; /* who uses it */
-    struct helper *next;               /* the one that was used before it, among the idle ones */
+    struct helper *next;               /* in a list */
+    bool starting;                     /* the keeper has not started it yet */
+    struct adl_error start_error;
 };
 
 struct adl_decoders {
@@ -70,8 +76,12 @@ struct adl_decoders {
     struct helper helpers[MAX_HELPERS];
 
     pthread_mutex_t lock; /* protects what follows, and `busy` */
-    pthread_cond_t returned;
-    struct helper *idle; /* with a process, the last used first */
+    pthread_cond_t returned, wanted, started;
+    struct helper *idle;     /* with a process, the last used first */
+    struct helper *to_start; /* empty places whose users wait for the keeper */
+    bool stop;
+    pthread_t keeper;
+    bool has_keeper;
     int alive;
     uint64_t logged_ns; /* when a line was written last */
     unsigned unlogged;  /* restarts since then */
@@ -159,7 +169,7 @@ static void close_fd(int fd)
         close(fd);
 }
 
-/* Starts a helper in an empty place; adl_decode_link_ready() has to be called next. */
+/* Starts a helper in an empty place. */
 static int start_helper(struct adl_decoders *decoders, struct helper *helper, struct adl_error *err)
 {
     int pair[2] = {-1, -1}, socket_fd = -1, memory_fd = -1, high_fd = -1, failed = 0;
@@ -193,6 +203,46 @@ static int start_helper(struct adl_decoders *decoders, struct helper *helper, st
     if (clock_getcpuclockid(helper->pid, &helper->clock) != 0)
         helper->clock = CLOCK_THREAD_CPUTIME_ID;
     return adl_decode_link_open(&helper->link, err);
+}
+
+static void *keep(void *argument)
+{
+    struct adl_decoders *decoders = argument;
+
+    pthread_mutex_lock(&decoders->lock);
+    for (;;) {
+        while (!decoders->stop && !decoders->to_start)
+            pthread_cond_wait(&decoders->wanted, &decoders->lock);
+        struct helper *helper = decoders->to_start;
+        if (!helper)
+            break;
+        decoders->to_start = helper->next;
+        pthread_mutex_unlock(&decoders->lock);
+        adl_error_clear(&helper->start_error);
+        (void)!start_helper(decoders, helper, &helper->start_error);
+        pthread_mutex_lock(&decoders->lock);
+        helper->starting = false;
+        pthread_cond_broadcast(&decoders->started);
+    }
+    pthread_mutex_unlock(&decoders->lock);
+    return NULL;
+}
+
+/* Has the keeper start a helper in an empty place; adl_decode_link_ready() has to be called next.
+ */
+static int ask_keeper(struct adl_decoders *decoders, struct helper *helper, struct adl_error *err)
+{
+    pthread_mutex_lock(&decoders->lock);
+    helper->starting = true;
+    helper->next = decoders->to_start;
+    decoders->to_start = helper;
+    pthread_cond_signal(&decoders->wanted);
+    while (helper->starting)
+        pthread_cond_wait(&decoders->started, &decoders->lock);
+    pthread_mutex_unlock(&decoders->lock);
+    if (helper->start_error.kind == ADL_ERR_NONE)
+        return 0;
+    return adl_fail(err, helper->start_error.kind, "%s", helper->start_error.message);
 }
 
 /* Ends a helper whatever it does, and returns its status as waitpid() does: that of its own end, if
@@ -329,7 +379,7 @@ static struct helper *take(struct adl_decoders *decoders, struct adl_error *err)
         count_restart(decoders, ADL_DECODER_KILLED, "it ended while it had nothing to do");
     }
     if (!helper->pid) {
-        if (start_helper(decoders, helper, err) < 0 ||
+        if (ask_keeper(decoders, helper, err) < 0 ||
             adl_decode_link_ready(&helper->link, err) < 0) {
             if (helper->pid)
                 end_helper(decoders, helper);
@@ -436,14 +486,19 @@ struct adl_decoders *adl_decoders_create(const struct adl_decoders_config *confi
         ADL_DECODE_WINDOW_BYTES + KEPT_BYTES + adl_ceil_div(config->file_bytes, page) * page;
     pthread_mutex_init(&decoders->lock, NULL);
     pthread_cond_init(&decoders->returned, NULL);
+    pthread_cond_init(&decoders->wanted, NULL);
+    pthread_cond_init(&decoders->started, NULL);
     /* Without it an ended helper would be forgotten before waitpid(), and its number used again. */
     signal(SIGCHLD, SIG_DFL);
     for (int i = 0; i < MAX_HELPERS; i++) {
         decoders->helpers[i].link.heard = look_at_clock;
         decoders->helpers[i].link.context = &decoders->helpers[i];
     }
+    decoders->has_keeper = pthread_create(&decoders->keeper, NULL, keep, decoders) == 0;
+    if (!decoders->has_keeper)
+        result = adl_fail(err, ADL_ERR_NOMEM, "cannot start a thread for the decoders");
     for (; result == 0 && started < decoders->config.helpers; started++)
-        result = start_helper(decoders, &decoders->helpers[started], err);
+        result = ask_keeper(decoders, &decoders->helpers[started], err);
     for (int i = 0; result == 0 && i < started; i++)
         result = adl_decode_link_ready(&decoders->helpers[i].link, err);
     if (result < 0) {
@@ -462,6 +517,14 @@ void adl_decoders_free(struct adl_decoders *decoders)
     for (int i = 0; i < MAX_HELPERS; i++)
         if (decoders->helpers[i].pid)
             end_helper(decoders, &decoders->helpers[i]);
+    pthread_mutex_lock(&decoders->lock);
+    decoders->stop = true;
+    pthread_cond_signal(&decoders->wanted);
+    pthread_mutex_unlock(&decoders->lock);
+    if (decoders->has_keeper)
+        pthread_join(decoders->keeper, NULL);
+    pthread_cond_destroy(&decoders->started);
+    pthread_cond_destroy(&decoders->wanted);
     pthread_cond_destroy(&decoders->returned);
     pthread_mutex_destroy(&decoders->lock);
     adl_free(decoders);

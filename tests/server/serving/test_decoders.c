@@ -4,6 +4,8 @@
 #include "support/test.h"
 
 #include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,20 +19,20 @@
 #include "support/image_bytes.h"
 #include "support/noise_image.h"
 
-enum { FILE_BYTES = 4 << 20 };
+enum { FILE_BYTES = 4 << 20, PATIENCE_S = 60 };
 
 static struct adl_metrics metrics;
 static struct adl_decoders *decoders;
 static struct adl_decoder_client client;
 
-static bool open_decoders(int helpers)
+static bool open_decoders_for(int helpers, unsigned limit_s)
 {
     const struct adl_decoders_config config = {
         .helpers = helpers,
         .most = helpers,
         .file_bytes = FILE_BYTES,
         .memory = 256 * ADL_MIB,
-        .limit_s = 1,
+        .limit_s = limit_s,
         .metrics = &metrics,
     };
     struct adl_error err = {0};
@@ -40,6 +42,11 @@ static bool open_decoders(int helpers)
     TEST_OK(decoders ? 0 : -1, &err);
     adl_decoder_client_init(&client, decoders);
     return decoders;
+}
+
+static bool open_decoders(int helpers)
+{
+    return open_decoders_for(helpers, PATIENCE_S);
 }
 
 static pid_t only_helper(void)
@@ -131,10 +138,10 @@ static void same_pixels_and_errors(void)
         compare(entry->d_name, file.data, file.length, &few);
         compare(entry->d_name, file.data, file.length, &little);
         compare(entry->d_name, file.data, file.length, &stored);
-        for (size_t part = 0; part < 8; part++)
-            compare(entry->d_name, file.data, file.length * part / 8, &plain);
-        for (size_t part = 1; part < 8; part++) {
-            file.data[file.length * part / 8] ^= 0x55;
+        for (size_t part = 0; part < 5; part++)
+            compare(entry->d_name, file.data, file.length * part / 5, &plain);
+        for (size_t part = 1; part < 5; part++) {
+            file.data[file.length * part / 5] ^= 0x55;
             compare(entry->d_name, file.data, file.length, &plain);
         }
         free(file.data);
@@ -233,10 +240,15 @@ static enum adl_error_kind decode(const struct adl_pause *pause)
     return err.kind;
 }
 
-static bool begin_ends(void)
+static bool begin_ends_for(unsigned limit_s)
 {
     small = image_bytes_load("baseline.jpg");
-    return small.data && open_decoders(1);
+    return small.data && open_decoders_for(1, limit_s);
+}
+
+static bool begin_ends(void)
+{
+    return begin_ends_for(PATIENCE_S);
 }
 
 /* The next picture is decoded as if nothing had been, by a new process, and it is the only one. */
@@ -355,7 +367,7 @@ static void hung(void)
     const struct adl_pause pause = {too_late, NULL};
 
     for (int limited = 0; limited < 2; limited++) {
-        if (!begin_ends())
+        if (!begin_ends_for(1))
             return;
         pid_t pid = only_helper();
         kill(pid, SIGSTOP);
@@ -392,11 +404,81 @@ static void stopped(void)
     adl_decoders_free(decoders);
 }
 
+/* --- many threads ------------------------------------------------------------------------ */
+
+enum { THREADS = 4, ROUNDS = 25 };
+
+struct user {
+    pthread_t thread;
+    int decoded, failed, wrong;
+};
+
+static void *use(void *argument)
+{
+    struct user *user = argument;
+    struct adl_decoder_client own;
+    adl_decoder_client_init(&own, decoders);
+    const struct adl_decode_options here = {0}, there = {.decoder = &own.decoder};
+    struct adl_image want = {.width = 20, .height = 30};
+    struct adl_error err = {0};
+
+    if (adl_image_decode_sizes(small.data, small.length, &here, &want, 1, NULL, &err) < 0)
+        return NULL;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct adl_image got = {.width = 20, .height = 30};
+        adl_error_clear(&err);
+        if (adl_image_decode_sizes(small.data, small.length, &there, &got, 1, NULL, &err) == 0)
+            user->decoded++;
+        else
+            user->failed++;
+        user->wrong += got.rgb && memcmp(got.rgb, want.rgb, 3 * 20 * 30) != 0;
+        user->wrong += err.kind != ADL_ERR_NONE && err.kind != ADL_ERR_NOMEM;
+        adl_image_release(&got);
+    }
+    adl_image_release(&want);
+    return NULL;
+}
+
+/* More threads than helpers share them, while helpers are killed at any moment: each costs one
+ * picture at most. */
+static void many_threads(void)
+{
+    struct user users[THREADS] = {0};
+    pid_t killed[6];
+    int count = 0, failed = 0;
+
+    small = image_bytes_load("baseline.jpg");
+    if (!small.data || !open_decoders(2))
+        return;
+    for (int i = 0; i < THREADS; i++)
+        CU_ASSERT_FATAL(pthread_create(&users[i].thread, NULL, use, &users[i]) == 0);
+    for (int i = 0; i < 6; i++) {
+        pid_t found[MAX_HELPER_PROCESSES];
+        poll(NULL, 0, 2);
+        if (helper_processes(getpid(), found) > 0 && kill(found[0], SIGKILL) == 0)
+            killed[count++] = found[0];
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(users[i].thread, NULL);
+        CU_ASSERT_EQUAL(users[i].wrong, 0);
+        CU_ASSERT_EQUAL(users[i].decoded + users[i].failed, ROUNDS);
+        failed += users[i].failed;
+    }
+    CU_ASSERT(failed <= count);
+    CU_ASSERT((int)restarts(ADL_DECODER_KILLED) <= count);
+    for (int i = 0; i < count; i++)
+        CU_ASSERT(helper_process_ended(killed[i]));
+    CU_ASSERT_EQUAL(decode(NULL), ADL_ERR_NONE);
+    CU_ASSERT(adl_decoders_count(decoders) <= 2);
+    adl_decoders_free(decoders);
+    free(small.data);
+}
+
 TEST_SUITE(decoders, {"the same pixels and errors", same_pixels_and_errors},
            {"large pictures", large_pictures}, {"too large a file", too_large_a_file},
            {"killed before a request", killed_before_a_request},
            {"killed with the file", killed_with_the_file},
            {"killed while decoding", killed_while_decoding},
            {"crashed while decoding", crashed_while_decoding},
-           {"killed after an answer", killed_after_an_answer}, {"hung", hung},
-           {"stopped", stopped});
+           {"killed after an answer", killed_after_an_answer}, {"hung", hung}, {"stopped", stopped},
+           {"many threads", many_threads});
