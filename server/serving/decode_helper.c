@@ -228,7 +228,6 @@ void adl_decode_helper_serve(int fd, unsigned char *shared, unsigned long shared
 /* Does what should end the process. Returns 0 if it was not even refused. */
 static int try(const char *what, int fd)
 {
-    static volatile int *nowhere;
     char *const words[] = {(char[]){"sh"}, NULL};
     const struct sockaddr elsewhere = {.sa_family = AF_UNIX, .sa_data = "/x"};
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -263,8 +262,6 @@ static int try(const char *what, int fd)
         return mmap(NULL, (size_t)1 << 40, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                     -1, 0) == MAP_FAILED;
     }
-    if (!strcmp(what, "crash"))
-        return *nowhere;
     return 2;
 }
 
