@@ -12,6 +12,7 @@
 #include "server/commands/libraries.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
+#include "server/serving/decode_helper.h"
 #include "server/training/mpi.h"
 
 static void print_help(void)
@@ -112,5 +113,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* Before anything is opened. */
+    if (argc > 1 && !strcmp(argv[1], ADL_DECODE_HELPER))
+        return adl_decode_helper_main(argc, argv);
     return adl_streams_begin() < 0 ? 1 : adl_streams_end(run(argc, argv));
 }

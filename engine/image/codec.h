@@ -4,22 +4,7 @@
 /* Definitions that the decoders of the file formats share. A format is one file that defines
  * a struct adl_codec, and a row in image_decode.c, the only other file that includes this. */
 
-#include "image/image.h"
-
-/* Where a codec puts the rows that it decodes. */
-struct adl_row_target {
-    /* Called once, when the header was read and the limits were checked: `info` is complete, as
-     * stored, and the rows are width x height, less than in `info` for a reduced JPEG. */
-    int (*begin)(struct adl_row_target *target, const struct adl_image_info *info, int width,
-                 int height, struct adl_error *err);
-    /* Returns where row y is to be written, 3 * width bytes; valid until row() is called. */
-    uint8_t *(*line)(struct adl_row_target *target, int y);
-    /* Called when row y was written, for each row from the top one on. */
-    int (*row)(struct adl_row_target *target, int y, struct adl_error *err);
-    /* All rows lie one after the other in memory from line(0) on, and may be written in any
-     * order before row() is called for them. */
-    bool whole;
-};
+#include "image/row_target.h"
 
 /* What decoding takes, from the header. */
 struct adl_codec_needs {

@@ -27,6 +27,8 @@ void adl_image_release(struct adl_image *image);
 int adl_image_init(struct adl_image *image, int width, int height,
                    struct adl_error *err) ADL_MUST_CHECK;
 
+struct adl_image_decoder;
+
 enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAGE_WEBP };
 
 struct adl_decode_options {
@@ -49,6 +51,8 @@ struct adl_decode_options {
     /* Called while rows are decoded, by formats that are decoded row by row. Borrowed; NULL: not
      * called. */
     const struct adl_pause *pause;
+    /* Decodes in the place of this process; see image/image_decode.h. Borrowed; NULL: none does. */
+    struct adl_image_decoder *decoder;
 };
 
 /* Properties of a decoded file. Width and height are those of the image as displayed: after

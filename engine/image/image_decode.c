@@ -243,6 +243,32 @@ static struct adl_decode_options with_defaults(const struct adl_decode_options *
     return limits;
 }
 
+/* Makes the sides those of the image as displayed. */
+static void display(struct adl_image_info *info)
+{
+    const int width = info->width;
+
+    if (info->orientation < 5)
+        return;
+    info->width = info->height;
+    info->height = width;
+}
+
+/* Reads what the header of the file says of the image, as stored. */
+static int read_header(const void *bytes, size_t length, const struct adl_decode_options *limits,
+                       struct adl_image_info *info, struct adl_error *err)
+{
+    const struct adl_codec *codec = find_codec(bytes, length);
+    struct adl_codec_needs header = {0};
+
+    if (!codec)
+        return fail_unknown(bytes, length, err);
+    if (codec->examine(bytes, length, limits, &header, err) < 0)
+        return -1;
+    *info = (struct adl_image_info){codec->type, header.width, header.height, header.orientation};
+    return 0;
+}
+
 /* Decodes to a target; the sides in `info` are then those of the image as displayed. */
 static int decode_to(struct adl_row_target *target, const void *bytes, size_t length,
                      const struct adl_decode_options *limits, struct adl_image_info *info,
@@ -251,16 +277,47 @@ static int decode_to(struct adl_row_target *target, const void *bytes, size_t le
     const struct adl_codec *codec = find_codec(bytes, length);
 
     *info = (struct adl_image_info){.orientation = 1};
+    if (limits->decoder) {
+        if (read_header(bytes, length, limits, info, err) < 0 ||
+            limits->decoder->rows(limits->decoder, bytes, length, limits, info, target, err) < 0)
+            return -1;
+        display(info);
+        return 0;
+    }
     if (!codec)
         return fail_unknown(bytes, length, err);
     info->type = codec->type;
     if (codec->decode(bytes, length, limits, target, info, err) < 0)
         return -1;
-    if (info->orientation >= 5) {
-        int width = info->width;
-        info->width = info->height;
-        info->height = width;
+    display(info);
+    return 0;
+}
+
+int adl_image_decode_rows(const void *bytes, size_t length,
+                          const struct adl_decode_options *options, struct adl_row_target *target,
+                          struct adl_image_info *info, struct adl_error *err)
+{
+    const struct adl_decode_options limits = with_defaults(options);
+    return decode_to(target, bytes, length, &limits, info, err);
+}
+
+/* adl_image_decode_sizes() by another process. */
+static int decode_sizes_elsewhere(const void *bytes, size_t length,
+                                  const struct adl_decode_options *limits, struct adl_image *images,
+                                  int count, struct adl_image_info *info, struct adl_error *err)
+{
+    struct adl_image_decoder *decoder = limits->decoder;
+    struct adl_image_info found;
+
+    if (read_header(bytes, length, limits, &found, err) < 0 ||
+        decoder->sizes(decoder, bytes, length, limits, &found, images, count, err) < 0) {
+        for (int i = 0; i < count; i++)
+            images[i] = (struct adl_image){0};
+        return -1;
     }
+    display(&found);
+    if (info)
+        *info = found;
     return 0;
 }
 
@@ -302,6 +359,8 @@ int adl_image_decode_sizes(const void *bytes, size_t length,
     struct adl_image_info found;
     int result = -1;
 
+    if (limits.decoder)
+        return decode_sizes_elsewhere(bytes, length, &limits, images, count, info, err);
     target.resizers = adl_calloc((size_t)count, sizeof(struct adl_row_resizer *));
     if (!target.resizers) {
         adl_fail_nomem(err, "resizing an image");
@@ -346,6 +405,14 @@ int adl_image_examine(const void *bytes, size_t length, const struct adl_decode_
     for (int i = 0; i < count; i++)
         needs->rows_bytes += adl_row_resizer_bytes(header.width, header.height, header.orientation,
                                                    sizes[i].width, sizes[i].height);
+    if (limits.decoder) {
+        /* The other process has the file, and its results are copied; of what it gives row by row
+         * it has a row. */
+        needs->whole_bytes += length + 3 * (size_t)header.width + (header.whole ? 3 * pixels : 0);
+        needs->rows_bytes += length;
+        for (int i = 0; i < count; i++)
+            needs->rows_bytes += 3 * (size_t)sizes[i].width * (size_t)sizes[i].height;
+    }
     /* Resizing takes about as long for each size. */
     needs->ms = (double)pixels * (header.ns_per_pixel + 3.0 * count) * 1e-6;
     return 0;

@@ -3,7 +3,7 @@
 
 /* Decodes image files, whose bytes are untrusted. */
 
-#include "image/image.h"
+#include "image/row_target.h"
 
 /* Returns the format, determined from the first bytes and never from a file name. */
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
@@ -16,6 +16,20 @@ const char *adl_image_foreign(const void *bytes, size_t length);
  * the files of a directory that are opened. */
 bool adl_image_named(const char *name);
 
+/* Decodes in the place of this process, so that a file whose decoding goes wrong harms another one.
+ * The file's header has been read and its limits checked by this process; `info` has what it says,
+ * as stored. Both functions fail as the ones below do. One thread at a time. */
+struct adl_image_decoder {
+    /* Gives all rows to the target, as wide and as many as in `info`. */
+    int (*rows)(struct adl_image_decoder *decoder, const void *bytes, size_t length,
+                const struct adl_decode_options *options, const struct adl_image_info *info,
+                struct adl_row_target *target, struct adl_error *err);
+    /* Does what adl_image_decode_sizes() does. */
+    int (*sizes)(struct adl_image_decoder *decoder, const void *bytes, size_t length,
+                 const struct adl_decode_options *options, const struct adl_image_info *info,
+                 struct adl_image *images, int count, struct adl_error *err);
+};
+
 /* Decodes JPEG (baseline, progressive, arithmetic, grey, CMYK, YCCK), PNG (every colour type,
  * alpha over white) or WebP (of an animation the first frame). `options` and `info` may be
  * NULL; `info` is written on success only. Fails with ADL_ERR_UNSUPPORTED for another format,
@@ -24,6 +38,12 @@ bool adl_image_named(const char *name);
 int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
                      struct adl_image *image, struct adl_image_info *info,
                      struct adl_error *err) ADL_MUST_CHECK;
+
+/* Decodes and gives the rows, as stored, to a target that is not whole. Fails as adl_image_decode()
+ * does, and as the target does. */
+int adl_image_decode_rows(const void *bytes, size_t length,
+                          const struct adl_decode_options *options, struct adl_row_target *target,
+                          struct adl_image_info *info, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Decodes, and resizes the upright image to `count` sizes. In images[] the caller sets the sides;
  * the pixels are owned by the caller after success, and on failure all images are zeroed. Gives the
@@ -36,7 +56,8 @@ int adl_image_decode_sizes(const void *bytes, size_t length,
                            struct adl_error *err) ADL_MUST_CHECK;
 
 /* What decoding an image takes, from its header. The memory is an upper bound, except that
- * libwebp's tables of prefix codes are not counted. */
+ * libwebp's tables of prefix codes are not counted. With options->decoder it is that of both
+ * processes, a copy of the file among it. */
 struct adl_image_needs {
     int width, height;  /* as displayed */
     size_t image_bytes; /* of the image itself */

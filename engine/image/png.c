@@ -347,6 +347,7 @@ static int examine_png(const void *bytes, size_t length, const struct adl_decode
     const uint8_t *p = bytes;
     struct spng_ihdr ihdr;
 
+    heap_reset(SIZE_MAX); /* whose state fail_code() reads */
     if (length < 33 || memcmp(p + 12, "IHDR", 4) != 0)
         return fail_code(SPNG_IO_EOF, err);
     ihdr.width = (uint32_t)big_endian_32(p + 16);
@@ -354,6 +355,10 @@ static int examine_png(const void *bytes, size_t length, const struct adl_decode
     ihdr.bit_depth = p[24];
     ihdr.color_type = p[25];
     ihdr.interlace_method = p[28];
+    /* As libspng does it, in its words. */
+    if (ADL_MAX(ihdr.width, ihdr.height) > ADL_LIMIT_IMAGE_SIDE &&
+        ADL_MAX(ihdr.width, ihdr.height) <= INT32_MAX)
+        return fail_code(SPNG_EUSER_WIDTH, err);
     if (check_sides(&ihdr, length, options, err) < 0)
         return -1;
     needs->width = (int)ihdr.width;

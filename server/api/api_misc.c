@@ -125,6 +125,7 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .memory = adl_batcher_memory(server->batcher),
         .memory_limit = server->memory,
         .connections = atomic_load(&server->connections),
+        .decoders = server->decoders ? adl_decoders_count(server->decoders) : 0,
         .log_dropped = adl_log_dropped(),
         .access_dropped = adl_access_log_dropped(),
         .spans_sent = server->tracer ? &spans.sent : NULL,

@@ -12,6 +12,7 @@
 #include "server/http/problem.h"
 #include "server/serving/annotations.h"
 #include "server/serving/batcher.h"
+#include "server/serving/decoders.h"
 #include "server/serving/errands.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
@@ -52,10 +53,12 @@ struct adl_server {
 
     struct adl_registry *registry;
     struct adl_watch *watch; /* of the models' files; NULL without --watch */
+    struct adl_decoders *decoders; /* processes that decode images; NULL: this one does */
     struct adl_batcher *batcher;
     /* What --annotations writes; NULL without it, and then its paths do not exist. */
     struct adl_annotations *annotations;
     struct adl_errands *writer; /* the thread that writes it */
+    struct adl_decoder_client writer_decoder; /* what it decodes pictures with */
     struct adl_auth *auth;
     struct adl_metrics metrics;
     struct adl_door door, admin_door; /* the contexts of the two daemons */

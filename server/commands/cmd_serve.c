@@ -60,6 +60,7 @@ struct settings {
     int max_connections, max_connections_each;
     int header_timeout, idle_timeout;
     int decode_threads;
+    int isolate_decoders;
     bool fast_decode, exact_decode;
     int timeout;
     int drain_timeout, drain_delay;
@@ -146,13 +147,50 @@ static int open_tls(struct adl_server *server, const struct settings *s, struct 
     return 0;
 }
 
+enum { ISOLATE_AUTO, ISOLATE_ON, ISOLATE_OFF };
+static const char *const isolate_names[] = {"auto", "on", "off", NULL};
+
+/* What a decoder needs besides the pixels and buffers that are counted: tables, and what its
+ * allocator keeps. */
+#define DECODER_SPARE_BYTES (64 * ADL_MIB)
+
+/* Starts the processes of --isolate-decoders, before there is a socket or a secret. Workers and the
+ * writer of annotations are those who use them. */
+static int open_decoders(struct adl_server *server, const struct settings *s, struct adl_error *err)
+{
+    const struct adl_decoders_config config = {
+        .helpers = s->decode_threads,
+        .most = 2 * s->decode_threads + (s->annotations != NULL),
+        .file_bytes = s->max_body,
+        .memory = server->memory + DECODER_SPARE_BYTES,
+        .limit_s = (unsigned)s->timeout,
+        .metrics = &server->metrics,
+    };
+    struct adl_error own = {0};
+
+    if (s->isolate_decoders == ISOLATE_OFF)
+        return 0;
+    server->decoders = adl_decoders_create(&config, &own);
+    if (server->decoders)
+        return 0;
+    if (s->isolate_decoders == ISOLATE_ON)
+        return adl_fail(err, own.kind, "--isolate-decoders on: %.400s", own.message);
+    adl_log(ADL_LOG_WARN, "decoder",
+            "images are decoded in the server itself, because processes for it cannot be isolated",
+            json_pack("{s:o}", "error", adl_json_from_text(own.message)));
+    return 0;
+}
+
 /* Opens the directory of --annotations, which a thread of its own writes. */
 static int open_annotations(struct adl_server *server, const struct settings *s,
                             struct adl_error *err)
 {
     if (!s->annotations)
         return 0;
-    server->annotations = adl_annotations_open(s->annotations, server->max_pixels, err);
+    adl_decoder_client_init(&server->writer_decoder, server->decoders);
+    server->annotations =
+        adl_annotations_open(s->annotations, server->max_pixels,
+                             server->decoders ? &server->writer_decoder.decoder : NULL, err);
     if (!server->annotations) {
         adl_service_explain(s->annotations, err);
         return -1;
@@ -170,6 +208,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .memory = server->memory,
         .registry = server->registry,
         .metrics = &server->metrics,
+        .decoders = server->decoders,
     };
     struct adl_http_config http = {
         .io_threads = IO_THREADS,
@@ -327,6 +366,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail_nomem(err, "the server");
     fill_server(server, s);
     ADL_TRY(adl_lifecycle_take_signals(err));
+    ADL_TRY(open_decoders(server, s, err));
     server->door = (struct adl_door){.server = server};
     server->has_admin = s->admin_listen != NULL;
     server->admin_door = (struct adl_door){.server = server, .admin = true};
@@ -377,6 +417,7 @@ out:
     adl_auth_free(server->auth);
     adl_reload_requests_free(server->reload_requests);
     adl_tls_free(server->tls);
+    adl_decoders_free(server->decoders);
     adl_free(server);
     return result;
 }
@@ -440,6 +481,10 @@ static const struct adl_option table[] = {
      .help = "while all images wait longer for the network, fewer than --queue are accepted"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,
      .metavar = "N", .help = "number of threads that decode images and write responses"},
+    {"isolate-decoders", ADL_CHOICE(struct settings, isolate_decoders), .choices = isolate_names,
+     .value = "auto", .metavar = "WHEN",
+     .help = "decode images in processes of their own that can open no file and no connection; "
+             "auto: where the system allows it"},
     {"fast-decode", ADL_FLAG(struct settings, fast_decode),
      .help = "decode large JPEG images at a reduced size, no less than twice the network's input: "
              "faster, but boxes can differ by some pixels from those of localize and eval"},

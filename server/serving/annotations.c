@@ -36,9 +36,10 @@
 struct adl_annotations {
     char *dir; /* owned */
     size_t max_pixels;
-    json_t *classes; /* label: number, in the order of classes.txt */
-    size_t bytes;    /* of all pictures */
-    size_t boxes;    /* of all pictures */
+    struct adl_image_decoder *decoder; /* borrowed; NULL: none */
+    json_t *classes;                   /* label: number, in the order of classes.txt */
+    size_t bytes;                      /* of all pictures */
+    size_t boxes;                      /* of all pictures */
     pthread_mutex_t lock;
     json_t *records; /* name: record; changed under the lock */
 };
@@ -360,6 +361,7 @@ static int load(struct adl_annotations *s, struct adl_error *err)
 }
 
 struct adl_annotations *adl_annotations_open(const char *dir, size_t max_pixels,
+                                             struct adl_image_decoder *decoder,
                                              struct adl_error *err)
 {
     struct adl_annotations *s = adl_calloc(1, sizeof *s);
@@ -371,6 +373,7 @@ struct adl_annotations *adl_annotations_open(const char *dir, size_t max_pixels,
     pthread_mutex_init(&s->lock, NULL);
     s->dir = adl_strdup(dir);
     s->max_pixels = max_pixels;
+    s->decoder = decoder;
     s->classes = json_object();
     s->records = json_object();
     if (!s->dir || !s->classes || !s->records)
@@ -408,7 +411,11 @@ static enum adl_problem own_problem(const struct adl_error *err)
 static struct adl_decode_options decode_options(const struct adl_annotations *s)
 {
     return (struct adl_decode_options){
-        .max_pixels = s->max_pixels, .target_width = THUMB, .target_height = THUMB};
+        .max_pixels = s->max_pixels,
+        .target_width = THUMB,
+        .target_height = THUMB,
+        .decoder = s->decoder,
+    };
 }
 
 /* Finds a picture's size by decoding it, which also tells whether it is whole. */

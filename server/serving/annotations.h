@@ -21,16 +21,18 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "image/image.h"
 #include "server/http/problem.h"
 
 struct adl_annotations;
 
 /* Opens a store, and makes the directory (whose parent has to exist) and what belongs in it. Files
  * of boxes whose picture is missing are left out, with a warning in the log. `max_pixels` limits
- * the pictures. Fails with ADL_ERR_IO, ADL_ERR_NOMEM, ADL_ERR_FORMAT for a file of boxes that is
- * damaged, and ADL_ERR_LIMIT. The caller frees it with adl_annotations_free(). */
+ * the pictures; `decoder`, borrowed, decodes them (NULL: this process does). Fails with ADL_ERR_IO,
+ * ADL_ERR_NOMEM, ADL_ERR_FORMAT for a file of boxes that is damaged, and ADL_ERR_LIMIT. The caller
+ * frees it with adl_annotations_free(). */
 struct adl_annotations *adl_annotations_open(const char *dir, size_t max_pixels,
+                                             struct adl_image_decoder *decoder,
                                              struct adl_error *err) ADL_MUST_CHECK;
 void adl_annotations_free(struct adl_annotations *store);
 

@@ -81,6 +81,7 @@ static int start_threads(struct adl_batcher *b, struct adl_error *err)
         struct worker *worker = &b->workers[i];
         worker->batcher = b;
         worker->lane = (enum adl_lane)(i % ADL_LANE_COUNT);
+        adl_decoder_client_init(&worker->decoder, b->config.decoders);
         if (pthread_create(&worker->thread, NULL, adl_batcher_work, worker) != 0)
             break;
         b->worker_count++;
@@ -145,7 +146,7 @@ void adl_batcher_free(struct adl_batcher *b)
 
 /* Reads from the header what the job takes, and decides its lane. A file whose header cannot be
  * read fails again when it is decoded, which takes no memory to speak of. */
-static enum adl_lane job_examine(const struct adl_batcher *b, struct adl_job *job)
+static enum adl_lane job_examine(struct adl_batcher *b, struct adl_job *job)
 {
     const struct adl_model *model = job->served->model;
     const size_t limit = b->config.memory;
@@ -154,6 +155,8 @@ static enum adl_lane job_examine(const struct adl_batcher *b, struct adl_job *jo
     struct adl_error ignored = {0};
 
     adl_map_views_sizes(&job->query.map.views, model->input_h, model->input_w, &sizes);
+    /* Whose it is does not matter to the memory. */
+    job->decode.decoder = b->config.decoders ? &b->workers[0].decoder.decoder : NULL;
     if (job->read)
         needs = (struct adl_predict_needs){.decode_bytes = job->read_bytes,
                                            .kept_bytes = job->read_bytes,

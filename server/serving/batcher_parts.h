@@ -30,6 +30,7 @@ struct worker {
     struct adl_job *job;    /* of its present task; only this thread uses it */
     uint64_t since_ns;      /* start of its present piece of work, under the lock; 0: idle */
     double charged_ms;      /* processor time of the thread that was charged so far */
+    struct adl_decoder_client decoder; /* of a batcher with decoders; their time is the thread's */
 };
 
 struct adl_batcher {

@@ -12,10 +12,16 @@
 
 /* --- pieces of work -------------------------------------------------------------- */
 
+/* Returns the processor time that the worker has spent, and helpers for it, in milliseconds. */
+static double worker_ms(const struct worker *worker)
+{
+    return adl_batcher_thread_ms() + worker->decoder.cpu_ms;
+}
+
 /* Charges what the worker has done since the last call. Called under the lock. */
 static void worker_charge(struct worker *worker, const struct adl_fair_place *place)
 {
-    double now_ms = adl_batcher_thread_ms();
+    double now_ms = worker_ms(worker);
 
     adl_batcher_charge(worker->batcher, place, now_ms - worker->charged_ms);
     worker->charged_ms = now_ms;
@@ -232,11 +238,12 @@ void *adl_batcher_work(void *argument)
             adl_batcher_reserve(b, job, job->wanted_bytes);
         aborted = b->aborted;
         worker->since_ns = adl_clock_ns();
-        worker->charged_ms = adl_batcher_thread_ms();
+        worker->charged_ms = worker_ms(worker);
         worker->job = job;
         pthread_mutex_unlock(&b->lock);
         job->pause = &worker->pause;
         job->decode.pause = &worker->pause;
+        job->decode.decoder = b->config.decoders ? &worker->decoder.decoder : NULL;
         if (!is_finish && worker_decode(worker, job, aborted))
             continue;
         uint64_t begin = adl_clock_ns();

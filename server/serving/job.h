@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/serving/decoders.h"
 #include "server/serving/fair.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
@@ -79,6 +80,7 @@ struct adl_batcher_config {
     size_t memory;    /* maximum bytes of decoded images and answers */
     struct adl_registry *registry;
     struct adl_metrics *metrics;
+    struct adl_decoders *decoders; /* decode the images; NULL: the batcher's threads do. Borrowed */
 };
 
 #endif

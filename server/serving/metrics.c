@@ -32,6 +32,8 @@ static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 204, 304, 400, 401, 
 
 const char *const adl_stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference", "postprocess",
                                                       "encode"};
+const char *const adl_decoder_reason_names[ADL_DECODER_REASONS] = {"crashed", "killed", "late",
+                                                                   "refused"};
 static const char *const outcome_names[ADL_OUTCOME_COUNT] = {"ok", "corrupt", "too_large",
                                                              "unsupported"};
 
@@ -215,6 +217,14 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
              (double)get(&m->abandoned_disconnected));
     labelled(out, "adl_jobs_abandoned_total", "reason", "deadline",
              (double)get(&m->abandoned_deadline));
+    simple(out, "adl_decoder_processes", "gauge",
+           "Processes that decode images in a sandbox; 0: the server decodes them itself.",
+           (double)state->decoders);
+    family(out, "adl_decoder_restarts_total", "counter",
+           "Processes that decode images which were replaced, by reason.");
+    for (int r = 0; r < ADL_DECODER_REASONS; r++)
+        labelled(out, "adl_decoder_restarts_total", "reason", adl_decoder_reason_names[r],
+                 (double)get(&m->decoder_restarts[r]));
 }
 
 /* Appends a sample with a model and a version. */

@@ -46,6 +46,16 @@ enum adl_outcome {
     ADL_OUTCOME_COUNT
 };
 
+/* Why a process that decodes images was replaced. */
+enum adl_decoder_reason {
+    ADL_DECODER_CRASHED,
+    ADL_DECODER_KILLED,
+    ADL_DECODER_LATE,
+    ADL_DECODER_REFUSED,
+    ADL_DECODER_REASONS
+};
+extern const char *const adl_decoder_reason_names[ADL_DECODER_REASONS]; /* "crashed", ... */
+
 #define ADL_METRICS_BUCKETS 16
 
 /* A histogram. Each bucket counts the values that fall into it; the cumulative counts of
@@ -88,6 +98,7 @@ struct adl_metrics {
     _Atomic int64_t in_flight;
     _Atomic uint64_t problems[ADL_PROBLEM_COUNT];
     _Atomic uint64_t abandoned_disconnected, abandoned_deadline;
+    _Atomic uint64_t decoder_restarts[ADL_DECODER_REASONS];
 };
 
 /* Counts an answered request. `route` is below ADL_METRICS_ROUTES; `seconds` is the time
@@ -118,6 +129,7 @@ struct adl_metrics_state {
     size_t queue_capacity, queue_limit;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
+    int decoders;                               /* processes that decode images */
     uint64_t log_dropped, access_dropped;       /* lines */
     const uint64_t *spans_sent, *spans_dropped; /* requests; NULL: there is no collector */
     int64_t certificate_expires;                /* Unix time; 0: no TLS */

@@ -42,7 +42,8 @@ static struct adl_decode_options decode_options(const struct adl_predict_decode 
 {
     struct adl_decode_options options = {.max_pixels = how->max_pixels,
                                          .max_memory_bytes = how->max_memory_bytes,
-                                         .pause = how->pause};
+                                         .pause = how->pause,
+                                         .decoder = how->decoder};
 
     for (int i = 0; how->reduced && !how->keep_image && i < sizes->count; i++) {
         options.target_width = ADL_MAX(options.target_width, sizes->items[i].w);

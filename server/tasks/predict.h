@@ -36,11 +36,12 @@ void adl_predict_input_release(struct adl_predict_input *input);
 void adl_predict_input_drop(struct adl_predict_input *input);
 
 struct adl_predict_decode {
-    size_t max_pixels;             /* as in struct adl_decode_options */
-    size_t max_memory_bytes;       /* as in struct adl_decode_options */
-    bool reduced;                  /* a large JPEG may be decoded at a smaller scale */
-    bool keep_image;               /* the whole image is needed later, for an overlay */
-    const struct adl_pause *pause; /* as in struct adl_decode_options */
+    size_t max_pixels;                 /* as in struct adl_decode_options */
+    size_t max_memory_bytes;           /* as in struct adl_decode_options */
+    bool reduced;                      /* a large JPEG may be decoded at a smaller scale */
+    bool keep_image;                   /* the whole image is needed later, for an overlay */
+    const struct adl_pause *pause;     /* as in struct adl_decode_options */
+    struct adl_image_decoder *decoder; /* as in struct adl_decode_options */
 };
 
 /* Decodes the bytes of an image file and resizes it to `sizes`. All of `input` is written; on

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "support/helper_processes.h"
 #include "support/scratch.h"
 #include "support/server_fixture.h"
 
@@ -28,13 +29,13 @@ enum { MEMORY_MIB = 96, CLIENTS = 4, READERS = 12 };
 static struct test_service service;
 
 /* Returns a line of /proc/PID/status in MiB, such as the largest resident memory so far. */
-static double status_mib(const char *name)
+static double process_mib(pid_t pid, const char *name)
 {
     char path[64], line[200];
     double kib = -1;
     FILE *file;
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)service.server.pid);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file))
         if (!strncmp(line, name, strlen(name)))
@@ -42,6 +43,17 @@ static double status_mib(const char *name)
     if (file)
         fclose(file);
     return kib / 1024;
+}
+
+/* Returns the sum of such lines of the server and of the processes that decode for it. */
+static double status_mib(const char *name)
+{
+    pid_t helpers[MAX_HELPER_PROCESSES];
+    double mib = process_mib(service.server.pid, name);
+
+    for (int i = helper_processes(service.server.pid, helpers); i > 0; i--)
+        mib += process_mib(helpers[i - 1], name);
+    return mib;
 }
 
 static void put_chunk(uint8_t **out, const char *kind, const void *data, size_t length)

@@ -121,7 +121,7 @@ static void follows_the_format(void)
             bucket = number;
         }
     }
-    CU_ASSERT_EQUAL(families, 33);
+    CU_ASSERT_EQUAL(families, 35);
     adl_free(text);
 }
 
