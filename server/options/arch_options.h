@@ -61,7 +61,8 @@ int adl_arch_choice_of(const struct adl_backbone *backbone);
     {"padding", ADL_CHOICE(s, field.padding), .choices = adl_arch_paddings, .metavar = "NAME", \
      .default_note = "symmetric", .help = "mobilenet_v1: padding"},                            \
     {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
-     .default_note = "1", .help = "mobilenet_v1: stride of the last downsampling block"}
+     .default_note = "1 for mobilenet_v1, else 2",                                             \
+     .help = "stride of the last layer that halves the map: mobilenet_v1, and networks as torchvision has them, such as resnet18"}
 /* clang-format on */
 
 /* Returns the methods that --method names; none if it was not given (settings->methods is -1). */
