@@ -87,6 +87,9 @@ struct adl_backbone {
      * when weights are read: public code has it and computes nothing with it. NULL: there is none.
      */
     bool (*is_unused)(const char *name);
+    /* Writes into `out` what a parameter is called in older files of public code; returns false if
+     * it has no other name. NULL: none has. */
+    bool (*former_name)(const char *name, char *out, size_t size);
 };
 
 /* The one row of each backbone, in the order --help lists them: ROW(NAME) stands for
@@ -108,7 +111,17 @@ struct adl_backbone {
     ROW(resnet34_se)                                                                               \
     ROW(resnet101_se)                                                                              \
     ROW(resnet152_se)                                                                              \
-    ROW(resnext50_32x4d)
+    ROW(resnext50_32x4d)                                                                           \
+    ROW(mobilenet_v2)                                                                              \
+    ROW(mobilenet_v3_large)                                                                        \
+    ROW(mobilenet_v3_small)                                                                        \
+    ROW(efficientnet_b0)                                                                           \
+    ROW(efficientnet_b1)                                                                           \
+    ROW(efficientnet_b2)                                                                           \
+    ROW(efficientnet_b3)                                                                           \
+    ROW(efficientnet_b4)                                                                           \
+    ROW(densenet121)                                                                               \
+    ROW(convnext_tiny)
 
 #define ADL_BACKBONE_DECLARE(name) extern const struct adl_backbone adl_backbone_##name;
 ADL_BACKBONES(ADL_BACKBONE_DECLARE)
