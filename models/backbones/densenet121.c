@@ -22,15 +22,10 @@
 
 static const int layers[] = {6, 12, 24, 16}; /* of the blocks */
 
-static const char *const places[] = {"features.pool0",
-                                     "features.denseblock1",
-                                     "features.transition1",
-                                     "features.denseblock2",
-                                     "features.transition2",
-                                     "features.denseblock3",
-                                     "features.transition3",
-                                     "features",
-                                     NULL};
+static const char *const places[] = {
+    "features.pool0",       "features.denseblock1", "features.transition1",
+    "features.denseblock2", "features.transition2", "features.denseblock3",
+    "features.transition3", "features.relu5",       NULL};
 #define DEFAULT_PLACES (1u << 4 | 1u << 6 | 1u << 7)
 
 static int channels_of(const struct adl_graph *graph, int x)
@@ -103,8 +98,8 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
                                   adl_graph_name(graph, "features.transition%d", block + 1));
     }
     x = adl_batchnorm(graph, x, "features.norm5", arch->bn_eps);
-    x = base.features = adl_relu(graph, x, "features");
-    x = adl_torchvision_place(graph, arch, x, "features");
+    x = base.features = adl_relu(graph, x, "features.relu5");
+    x = adl_torchvision_place(graph, arch, x, "features.relu5");
     adl_classifier_add(graph, arch, base, x, classifier, ADL_COUNT(classifier));
 }
 

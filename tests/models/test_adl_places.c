@@ -45,7 +45,7 @@ static void defaults_are_these(void)
                                         "features.7.block.1,features.13.block.1,features.16",
                                         "features.4.block.1,features.9.block.1,features.12",
                                         "features.4.0.block.1,features.6.0.block.1,features.8",
-                                        "features.transition2,features.transition3,features",
+                                        "features.transition2,features.transition3,features.relu5",
                                         "features.5.0,features.7.0,features.7.2"};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         char by_default[256], by_name[256];

@@ -12,9 +12,12 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "models/arch.h"
+#include "models/file/match.h"
 #include "plan/session.h"
 #include "support/formula.h"
 #include "support/golden.h"
+#include "train/loss.h"
+#include "train/tape.h"
 #include "wsol/session_cam.h"
 
 #define CLASSES 7
@@ -235,6 +238,129 @@ static void values_are_torchvisions(void)
 }
 TEST_SLOW(values_are_torchvisions);
 
+/* --- training ----------------------------------------------------------------------------------
+ */
+
+#define TRAIN_SIDE 96
+#define TRAIN_BATCH 2
+
+/* Compares one parameter's gradient, or its running statistics, with the golden length and product
+ * (make.py). */
+static void check_sums(const char *net, const char *name, const float *values, size_t count,
+                       const json_t *sums)
+{
+    double length = json_number_value(json_array_get(sums, 0));
+    double product = json_number_value(json_array_get(sums, 1)), squares = 0, got = 0;
+    char stream[200];
+
+    snprintf(stream, sizeof stream, "%s.grad", name);
+    for (size_t i = 0; i < count; i++) {
+        squares += (double)values[i] * (double)values[i];
+        got += (double)values[i] * formula_u(stream, i);
+    }
+    /* Rounding to float32 in all layers below, for gradients that nearly cancel as well. */
+    double most = 2e-3 * length + 1e-6;
+    if (fabs(sqrt(squares) - length) > most || fabs(got - product) > most)
+        TEST_FAIL("%s: %s has length %g and product %g, not %g and %g", net, name, sqrt(squares),
+                  got, length, product);
+}
+
+static void check_training(const char *name)
+{
+    struct adl_error err = {0};
+    struct net net;
+    const size_t plane = TRAIN_SIDE * TRAIN_SIDE, image = 3 * plane;
+
+    if (!open_net(&net, name, 2))
+        return;
+    fill_net(&net);
+    json_t *want = golden_get(net.golden, "training");
+    size_t rank, count = (size_t)adl_graph_param_count(net.graph);
+    int *labels = golden_ints(golden_get(want, "labels"), &rank);
+    float **grads = adl_calloc(count, sizeof *grads);
+    float *nchw = adl_malloc(TRAIN_BATCH * image, sizeof *nchw);
+    struct adl_tape *tape = adl_tape_create(net.graph, TRAIN_SIDE, TRAIN_SIDE, TRAIN_BATCH,
+                                            ADL_TAPE_SHARED, NULL, &err);
+    TEST_OK(tape ? 0 : -1, &err);
+    for (size_t i = 0; i < count; i++) {
+        const struct adl_param *param = adl_graph_param(net.graph, (int)i);
+        if (param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR)
+            grads[i] = adl_calloc(param->count, sizeof **grads);
+    }
+    formula_param("images", 0, 2, TRAIN_BATCH * image, nchw);
+    for (size_t n = 0; n < TRAIN_BATCH; n++)
+        for (size_t c = 0; c < 3; c++)
+            for (size_t i = 0; i < plane; i++)
+                adl_tape_input(tape)[n * image + i * 3 + c] = nchw[n * image + c * plane + i];
+    const struct adl_train_mode mode = {.bn_momentum = 0.1, .frozen_batchnorm = true};
+    const struct adl_targets targets = {.labels = labels};
+    adl_tape_forward(tape, TRAIN_BATCH, net.params, &mode);
+    double loss = adl_cross_entropy(adl_tape_logits(tape), &targets, TRAIN_BATCH, CLASSES,
+                                    adl_tape_logits_grad(tape), NULL);
+    adl_tape_backward(tape, net.params, &mode, grads);
+    CU_ASSERT_DOUBLE_EQUAL(loss, golden_double(want, "loss"), 1e-4);
+    for (size_t i = 0; i < count; i++) {
+        const struct adl_param *param = adl_graph_param(net.graph, (int)i);
+        check_sums(name, param->name, grads[i] ? grads[i] : net.params[i], param->count,
+                   json_array_get(golden_get(want, "sums"), i));
+        adl_free(grads[i]);
+    }
+    adl_free(grads);
+    adl_free(nchw);
+    adl_free(labels);
+    adl_tape_free(tape);
+    close_net(&net);
+}
+
+static void gradients_are_torchs(void)
+{
+    static const char *const names[] = {"resnet18",           "resnext50_32x4d", "mobilenet_v2",
+                                        "mobilenet_v3_small", "efficientnet_b0", "densenet121",
+                                        "convnext_tiny"};
+    for (size_t i = 0; i < (TEST_WATCHED ? 1 : ADL_COUNT(names)); i++)
+        check_training(names[i]);
+}
+TEST_SLOW(gradients_are_torchs);
+
+/* --- names in older files ----------------------------------------------------------------------
+ */
+
+/* The weights that torchvision publishes for DenseNet have the names of before its version 0.3. */
+static void former_names_are_found(void)
+{
+    struct adl_error err = {0};
+    struct adl_match match;
+    struct adl_arch arch;
+    adl_arch_init(&arch, &adl_backbone_densenet121);
+    struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
+    struct adl_tensors *tensors = adl_tensors_create(&err);
+    CU_ASSERT_FATAL(graph && tensors);
+    for (int i = 0; i < adl_graph_param_count(graph); i++) {
+        const struct adl_param *param = adl_graph_param(graph, i);
+        char name[100];
+        static const char *const parts[] = {"norm1", "norm2", "conv1", "conv2"};
+        snprintf(name, sizeof name, "%s", param->name);
+        for (size_t p = 0; p < ADL_COUNT(parts) && strstr(name, "denselayer"); p++) {
+            char *at = strstr(name, parts[p]);
+            if (at)
+                snprintf(name, sizeof name, "%.*s.%s", (int)(at + 4 - name), param->name,
+                         param->name + (at + 4 - name));
+        }
+        CU_ASSERT(adl_tensors_add(tensors, name, ADL_F32, param->rank, param->shape, &err) != NULL);
+    }
+    CU_ASSERT_PTR_NOT_NULL(
+        adl_tensors_find(tensors, "features.denseblock4.denselayer16.conv.2.weight"));
+    CU_ASSERT_PTR_NULL(adl_tensors_find(tensors, "features.denseblock4.denselayer16.conv2.weight"));
+    TEST_OK(adl_match_find(&match, &arch, graph, tensors, &err), &err);
+    CU_ASSERT_EQUAL(match.fitting, (size_t)adl_graph_param_count(graph));
+    CU_ASSERT(match.missing == 0 && match.unexpected == 0 && match.misshapen == 0);
+    adl_match_release(&match);
+    adl_tensors_free(tensors);
+    adl_graph_free(graph);
+}
+
 TEST_SUITE(torchvision, {"names are torchvision's", names_are_torchvisions},
            {"counts are the published ones", counts_are_the_published_ones},
-           {"values are torchvision's", values_are_torchvisions});
+           {"values are torchvision's", values_are_torchvisions},
+           {"gradients are torch's", gradients_are_torchs},
+           {"former names are found", former_names_are_found});

@@ -14,6 +14,7 @@ DenseNet loses its pool, and ConvNeXt's 2x2 convolution gets a row and a column 
 of a class is Grad-CAM's on the last map without its ReLU: for average pooling and one linear
 layer these are the weights of the class.
 """
+import copy
 import json
 import math
 import sys
@@ -45,8 +46,8 @@ def formula(name, shape, a, b):
     return torch.from_numpy(values.astype(np.float32).reshape(shape)).double()
 
 
-def short(value):
-    return float(f"{value:.4g}")
+def short(value, digits=4):
+    return float(f"{value:.{digits}g}")
 
 
 def ranges(name, module, kind, shape):
@@ -142,6 +143,25 @@ def result(net, x):
             "cam": numbers(cam)}
 
 
+def training(net):
+    """A step on two images, with batch norms as at inference and without anything random, since
+    those in training of a few pixels make of rounding to float32 what no test can tell from an
+    error: for each parameter the length of its gradient, or of the running statistics, and the
+    product with the stream NAME.grad of the formula."""
+    labels = [1, 4]
+    loss = F.cross_entropy(net(formula("images", (2, 3, 96, 96), 0.0, 2.0)), torch.tensor(labels))
+    loss.backward()
+    params, sums = dict(net.named_parameters()), []
+    for name, value in net.state_dict().items():
+        if "num_batches" not in name:
+            value = params[name].grad if name in params else value
+            along = formula(name + ".grad", value.shape, 0.0, 1.0)
+            sums.append([short(float(value.norm()), 7), short(float((value * along).sum()), 7)])
+    return {"labels": labels, "loss": float(loss), "sums": sums}
+
+
+TRAINED = ("resnet18 resnext50_32x4d mobilenet_v2 mobilenet_v3_small efficientnet_b0 densenet121 "
+           "convnext_tiny")
 NAMES = ("resnet18 resnet34 resnet101 resnet152 resnext50_32x4d mobilenet_v2 mobilenet_v3_large "
          "mobilenet_v3_small efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 "
          "efficientnet_b4 densenet121 convnext_tiny").split()
@@ -161,9 +181,11 @@ def main():
                   "params": [{"name": k, "shape": list(v.shape), "a": found[k][0],
                               "b": found[k][1]} for k, v in state.items()]}
         record["as it is"] = result(net, x)
+        if name in TRAINED.split():
+            record["training"] = training(copy.deepcopy(net))
         halves(net, name)
         record["last stride 1"] = result(net, x)
-        text = json.dumps(record).replace('{"name"', '\n{"name"').replace('"as it', '\n"as it')
+        text = json.dumps(record).replace('{"name"', '\n{"name"').replace('"as it', '\n"as it').replace('"training', '\n"training')
         with open(f"{sys.argv[1]}/{name}.json", "w") as f:
             f.write(text.replace('"last stride', '\n"last stride') + "\n")
         print(name, count, record["as it is"]["logits"], record["as it is"]["features"],
