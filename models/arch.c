@@ -46,7 +46,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
         .width = 1,
         .activation = ADL_ACT_RELU,
         .padding = ADL_PAD_SYMMETRIC,
-        .last_stride = 1,
+        .last_stride = backbone->last_stride ? backbone->last_stride : 1,
     };
     adl_method_defaults(arch->method_values);
 }
@@ -114,12 +114,17 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
                         branches->name);
     if (adl_arch_rounds(arch) && (arch->rounds < 2 || arch->rounds > ADL_MAX_PARTS))
         return adl_fail(err, ADL_ERR_ARG, "rounds is %d, not 2 to %d", arch->rounds, ADL_MAX_PARTS);
-    if (!arch->backbone->has_options)
-        return 0;
-    if (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1)
+    if (arch->last_stride != 1 && (arch->last_stride != 2 || !arch->backbone->last_stride))
+        return adl_fail(err, ADL_ERR_ARG, "last_stride is %d, not %s", arch->last_stride,
+                        arch->backbone->last_stride ? "1 or 2" : "1");
+    if (branches && adl_arch_has_named_stages(arch) && arch->last_stride == 2)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the method %s needs three maps of the size of the last one, which %s has "
+                        "with a last stride of 1 only",
+                        branches->name, arch->backbone->name);
+    if (arch->backbone->has_options &&
+        (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1))
         return adl_fail(err, ADL_ERR_ARG, "width is %g, not 0.25 to 1", arch->width);
-    if (arch->last_stride != 1 && arch->last_stride != 2)
-        return adl_fail(err, ADL_ERR_ARG, "last_stride is %d, not 1 or 2", arch->last_stride);
     return 0;
 }
 
@@ -196,8 +201,9 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
         failed |= json_object_set_new(json, "activation",
                                       json_string(activation_names[arch->activation]));
         failed |= json_object_set_new(json, "padding", json_string(padding_names[arch->padding]));
-        failed |= json_object_set_new(json, "last_stride", json_integer(arch->last_stride));
     }
+    if (arch->backbone->last_stride)
+        failed |= json_object_set_new(json, "last_stride", json_integer(arch->last_stride));
     if (arch->stored)
         failed |= json_object_set_new(json, "graph", adl_stored_to_json(arch->stored, false));
     if (failed) {
@@ -357,10 +363,11 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
         ADL_TRY(read_double(json, "width", &a.width, err));
         ADL_TRY(read_choice(json, "activation", activation_names, &activation, err));
         ADL_TRY(read_choice(json, "padding", padding_names, &padding, err));
-        ADL_TRY(read_int(json, "last_stride", 2, &a.last_stride, err));
         a.activation = (enum adl_activation)activation;
         a.padding = (enum adl_padding)padding;
     }
+    if (backbone->last_stride)
+        ADL_TRY(read_int(json, "last_stride", 2, &a.last_stride, err));
     if (adl_arch_check(&a, &range) < 0)
         return adl_fail(err, ADL_ERR_FORMAT, "arch: %s", range.message);
     *arch = a;
@@ -373,15 +380,16 @@ out:
 
 void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
 {
-    char options[64] = "", rounds[32] = "";
+    char options[64] = "", rounds[32] = "", stride[16] = "";
     if (adl_arch_rounds(arch))
         snprintf(rounds, sizeof rounds, " in %d rounds", arch->rounds);
     if (arch->backbone->has_options)
-        snprintf(options, sizeof options, " %g %s %s%s", arch->width,
-                 activation_names[arch->activation], padding_names[arch->padding],
-                 arch->last_stride == 2 ? " stride 2" : "");
+        snprintf(options, sizeof options, " %g %s %s", arch->width,
+                 activation_names[arch->activation], padding_names[arch->padding]);
+    if (arch->backbone->last_stride && arch->last_stride != arch->backbone->last_stride)
+        snprintf(stride, sizeof stride, " stride %d", arch->last_stride);
     snprintf(
-        text, size, "%s%s%s%s%s%s", arch->backbone->name, options,
+        text, size, "%s%s%s%s%s%s%s", arch->backbone->name, options, stride,
         arch->large_feature_map ? " large feature map" : "", adl_arch_has_method(arch) ? " " : "",
         adl_arch_has_method(arch) ? adl_method_set_text(adl_method_set_network(arch->methods)).text
                                   : "",

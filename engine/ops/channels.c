@@ -116,6 +116,17 @@ int adl_channel_affine(struct adl_graph *graph, int input, const char *name, con
                          count);
 }
 
+int adl_channel_scale(struct adl_graph *graph, int input, const char *name, int param)
+{
+    struct channels_affine_attr attr = {.weight = true};
+    if (input < 0 || param < 0)
+        return -1;
+    if (adl_graph_param(graph, param)->count != (size_t)adl_graph_value(graph, input)->shape.c)
+        return adl_graph_fail(graph, "%s: one weight for each channel is needed", name);
+    return adl_graph_add(graph, name, &adl_op_channel_affine, &attr, sizeof attr, &input, 1, &param,
+                         1);
+}
+
 /* --- layernorm -------------------------------------------------------------------------------- */
 
 /* Normalises one pixel; returns s. */

@@ -116,6 +116,9 @@ struct adl_slice_attr {
 /* weight or bias may be NULL, but not both. */
 int adl_channel_affine(struct adl_graph *graph, int input, const char *name, const char *weight,
                        const char *bias);
+/* The weight is the parameter `param`, which the graph already has; its shape may have any number
+ * of dimensions. */
+int adl_channel_scale(struct adl_graph *graph, int input, const char *name, int param);
 int adl_layernorm(struct adl_graph *graph, int input, const char *name, double eps);
 int adl_layernorm_slope(struct adl_graph *graph, int map, int vector, const char *name, double eps);
 int adl_shuffle(struct adl_graph *graph, int input, const char *name, int groups);

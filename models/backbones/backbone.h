@@ -39,7 +39,9 @@ struct adl_arch {
     double width; /* factor on the channels of every layer, 0.25 to 1 */
     enum adl_activation activation;
     enum adl_padding padding;
-    int last_stride; /* stride of the next to last block, 1 or 2 */
+    /* mobilenet_v1, and networks with torchvision's maps */
+    int last_stride; /* of the last layer that may halve the map, 1 or 2; 1 where last_stride of the
+                      * backbone is 0 */
     /* The options of all methods, of which those in_network count. */
     union adl_method_value method_values[ADL_METHOD_VALUES];
 };
@@ -47,7 +49,8 @@ struct adl_arch {
 struct adl_backbone {
     const char *name;   /* "resnet50": value of --arch and of arch.name in a model file */
     double bn_eps;      /* default of arch.bn_eps */
-    bool has_options;   /* width, activation, padding and last_stride apply */
+    bool has_options;   /* width, activation and padding apply */
+    int last_stride;    /* default of arch.last_stride; 0: the network has no such option */
     bool has_large_map; /* large_feature_map applies */
     bool has_base;      /* `build` calls the branches of a method, which begin at the last map */
     bool has_fine_base; /* the branches of a method may begin at a map with 1/8 of the sides */
@@ -62,6 +65,8 @@ struct adl_backbone {
     /* The layers that the few-box head reads beside the last map, unless calibrate
      * --foreground-layers says otherwise; separated by commas. NULL: none. */
     const char *head_layers;
+    /* What `build` has to know about this one of several networks that it builds; NULL: nothing. */
+    const void *config;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
      * remembered by the graph and reported by adl_graph_finish. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
@@ -82,6 +87,9 @@ struct adl_backbone {
      * when weights are read: public code has it and computes nothing with it. NULL: there is none.
      */
     bool (*is_unused)(const char *name);
+    /* Writes into `out` what a parameter is called in older files of public code; returns false if
+     * it has no other name. NULL: none has. */
+    bool (*former_name)(const char *name, char *out, size_t size);
 };
 
 /* The one row of each backbone, in the order --help lists them: ROW(NAME) stands for
@@ -94,7 +102,26 @@ struct adl_backbone {
     ROW(resnet50_bam)                                                                              \
     ROW(ran56)                                                                                     \
     ROW(inception_v3)                                                                              \
-    ROW(mobilenet_v1)
+    ROW(mobilenet_v1)                                                                              \
+    ROW(resnet18)                                                                                  \
+    ROW(resnet34)                                                                                  \
+    ROW(resnet101)                                                                                 \
+    ROW(resnet152)                                                                                 \
+    ROW(resnet18_se)                                                                               \
+    ROW(resnet34_se)                                                                               \
+    ROW(resnet101_se)                                                                              \
+    ROW(resnet152_se)                                                                              \
+    ROW(resnext50_32x4d)                                                                           \
+    ROW(mobilenet_v2)                                                                              \
+    ROW(mobilenet_v3_large)                                                                        \
+    ROW(mobilenet_v3_small)                                                                        \
+    ROW(efficientnet_b0)                                                                           \
+    ROW(efficientnet_b1)                                                                           \
+    ROW(efficientnet_b2)                                                                           \
+    ROW(efficientnet_b3)                                                                           \
+    ROW(efficientnet_b4)                                                                           \
+    ROW(densenet121)                                                                               \
+    ROW(convnext_tiny)
 
 #define ADL_BACKBONE_DECLARE(name) extern const struct adl_backbone adl_backbone_##name;
 ADL_BACKBONES(ADL_BACKBONE_DECLARE)

@@ -130,6 +130,7 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .name = "mobilenet_v1",
     .bn_eps = 1e-5,
     .has_options = true,
+    .last_stride = 1,
     .has_large_map = true,
     .has_base = true,
     .has_fine_base = true,

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "models/backbones/resnet50.h"
+#include "models/backbones/resnet.h"
 
 #define BAM_DILATION 4
 
@@ -19,9 +19,9 @@
 /* Appends the weights of the channels, 1 x 1 x C. */
 static int bam_channels(struct adl_graph *graph, int x, const char *name, double bn_eps)
 {
-    int channels = adl_resnet50_channels(graph, x);
+    int channels = adl_resnet_channels(graph, x);
     x = adl_global_avgpool(graph, x, NAME("pool"));
-    x = adl_linear(graph, x, NAME("gate_c.gate_c_fc_0"), channels / ADL_RESNET50_REDUCTION, true);
+    x = adl_linear(graph, x, NAME("gate_c.gate_c_fc_0"), channels / ADL_RESNET_REDUCTION, true);
     x = adl_batchnorm(graph, x, NAME("gate_c.gate_c_bn_1"), bn_eps);
     x = adl_relu(graph, x, NAME("gate_c.gate_c_relu_1"));
     return adl_linear(graph, x, NAME("gate_c.gate_c_fc_final"), channels, true);
@@ -41,7 +41,7 @@ static int bam_conv(struct adl_graph *graph, int x, const char *name, int k, int
 /* Appends the weights of the pixels, H x W x 1. */
 static int bam_pixels(struct adl_graph *graph, int x, const char *name, double bn_eps)
 {
-    int channels = adl_resnet50_channels(graph, x) / ADL_RESNET50_REDUCTION;
+    int channels = adl_resnet_channels(graph, x) / ADL_RESNET_REDUCTION;
     x = bam_conv(graph, x, NAME("gate_s.gate_s_conv_reduce0"), channels, 0);
     x = adl_batchnorm(graph, x, NAME("gate_s.gate_s_bn_reduce0"), bn_eps);
     x = adl_relu(graph, x, NAME("gate_s.gate_s_relu_reduce0"));
@@ -64,19 +64,19 @@ static int bam(struct adl_graph *graph, int x, int stage, double bn_eps)
     return adl_gate(graph, x, s, name, true);
 }
 
-static void build(struct adl_graph *graph, const struct adl_arch *arch)
-{
-    adl_resnet50_build(graph, arch, &(struct adl_resnet50_attention){.after_stage = bam});
-}
-
 static bool is_attention(const char *name)
 {
     return strncmp(name, "bam", 3) == 0;
 }
 
+static const struct adl_resnet resnet50_bam = {
+    .blocks = {3, 4, 6, 3},
+    .attention = &(const struct adl_resnet_attention){.after_stage = bam},
+};
+
 const struct adl_backbone adl_backbone_resnet50_bam = {
     .name = "resnet50_bam",
-    .build = build,
+    .config = &resnet50_bam,
     .is_attention = is_attention,
     ADL_RESNET50_ATTENTION_ROW,
 };

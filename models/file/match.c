@@ -59,7 +59,13 @@ static const struct adl_tensor *find(const struct adl_match *match, const struct
     bool renumbered = arch->backbone->renumber &&
                       arch->backbone->renumber(arch, from, param->name + prefix, numbered + prefix,
                                                sizeof numbered - prefix);
-    return adl_tensors_find(match->tensors, renumbered ? numbered : param->name);
+    const struct adl_tensor *tensor =
+        adl_tensors_find(match->tensors, renumbered ? numbered : param->name);
+    if (!tensor && arch->backbone->former_name &&
+        arch->backbone->former_name(param->name + prefix, numbered + prefix,
+                                    sizeof numbered - prefix))
+        tensor = adl_tensors_find(match->tensors, numbered);
+    return tensor;
 }
 
 /* Returns how well the numbering of `from` fits the file. */

@@ -56,7 +56,7 @@ static const char *backbone_option(const struct adl_arch_settings *s)
         return "--activation";
     if (s->padding >= 0)
         return "--padding";
-    return s->last_stride ? "--last-stride" : NULL;
+    return NULL;
 }
 
 int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_arch *arch,
@@ -78,6 +78,7 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     if (!*given) {
         if (!option)
             option = s->num_classes         ? "--num-classes"
+                     : s->last_stride       ? "--last-stride"
                      : s->large_feature_map ? "--large-feature-map"
                      : s->bn_eps > 0        ? "--bn-eps"
                                             : NULL;
@@ -89,6 +90,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     const struct adl_backbone *backbone = backbone_at(s->arch);
     if (option && !backbone->has_options)
         return adl_fail(err, ADL_ERR_ARG, "%s does not apply to %s", option, backbone->name);
+    if (s->last_stride && !backbone->last_stride)
+        return adl_fail(err, ADL_ERR_ARG, "--last-stride does not apply to %s", backbone->name);
     if (s->large_feature_map && !backbone->has_large_map)
         return adl_fail(err, ADL_ERR_ARG, "%s has no variant with large feature maps",
                         backbone->name);

@@ -49,11 +49,11 @@ int adl_arch_choice_of(const struct adl_backbone *backbone);
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's, or as info marks them",                                                        \
      .help = "layers after which ADL, or another method with layers, is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
-             "resnet50_se, residual_block4 of ran56, Mixed_6e of inception_v3; of a network from ONNX those that info lists"},                                                      \
+             "resnet50_se, residual_block4 of ran56, Mixed_6e of inception_v3, features.7.conv.1 of mobilenet_v2; of a network from ONNX those that info lists"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
-     .help = "28x28 feature maps at a 224x224 input instead of 14x14"},                                        \
+     .help = "feature maps with twice the sides: 28x28 at a 224x224 input instead of 14x14"},                                        \
     {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \
-     .default_note = "1e-5, inception_v3 1e-3", .help = "epsilon of batch normalisation"},     \
+     .default_note = "1e-5, inception_v3 and mobilenet_v3 1e-3, convnext_tiny 1e-6", .help = "epsilon of batch normalisation"},     \
     {"width", ADL_DOUBLE(s, field.width), .min = 0.25, .max = 1, .metavar = "FACTOR",          \
      .default_note = "1", .help = "mobilenet_v1: fraction of the channels"},                      \
     {"activation", ADL_CHOICE(s, field.activation), .choices = adl_arch_activations,           \
@@ -61,7 +61,8 @@ int adl_arch_choice_of(const struct adl_backbone *backbone);
     {"padding", ADL_CHOICE(s, field.padding), .choices = adl_arch_paddings, .metavar = "NAME", \
      .default_note = "symmetric", .help = "mobilenet_v1: padding"},                            \
     {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
-     .default_note = "1", .help = "mobilenet_v1: stride of the last downsampling block"}
+     .default_note = "1 for mobilenet_v1, else 2",                                             \
+     .help = "stride of the last layer that halves the map: mobilenet_v1, and networks as torchvision has them, such as resnet18"}
 /* clang-format on */
 
 /* Returns the methods that --method names; none if it was not given (settings->methods is -1). */

@@ -49,6 +49,9 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
         arch->padding = from->padding;
     if (!(s->bn_eps > 0))
         arch->bn_eps = from->bn_eps;
+    /* The finer map of a network that was trained for it stays; a coarser one is asked for. */
+    if (!s->last_stride && from->last_stride < arch->last_stride)
+        arch->last_stride = from->last_stride;
     if (s->methods < 0) {
         arch->methods = from->methods;
         arch->adl_places = from->adl_places;

@@ -24,15 +24,29 @@ static struct adl_graph *build(const char *backbone, const char *places, bool ad
     return graph;
 }
 
-static const char *const free_backbones[] = {"mobilenet_v1",  "resnet50_se",  "inception_v3",
-                                             "resnet50_cbam", "resnet50_bam", "ran56"};
+static const char *const free_backbones[] = {
+    "mobilenet_v1",       "resnet50_se",        "inception_v3",
+    "resnet50_cbam",      "resnet50_bam",       "ran56",
+    "resnet18",           "resnet152",          "mobilenet_v2",
+    "mobilenet_v3_large", "mobilenet_v3_small", "efficientnet_b0",
+    "densenet121",        "convnext_tiny"};
 
 static void defaults_are_these(void)
 {
-    static const char *const names[] = {
-        "blocks.5,blocks.11,blocks.12", "layer3.0,layer4.0,layer4.2",
-        "Mixed_5d,Mixed_6e,SPG_A3_2b",  "layer3.0,layer4.0,layer4.2",
-        "layer3.0,layer4.0,layer4.2",   "residual_block3,residual_block4,mpool2"};
+    static const char *const names[] = {"blocks.5,blocks.11,blocks.12",
+                                        "layer3.0,layer4.0,layer4.2",
+                                        "Mixed_5d,Mixed_6e,SPG_A3_2b",
+                                        "layer3.0,layer4.0,layer4.2",
+                                        "layer3.0,layer4.0,layer4.2",
+                                        "residual_block3,residual_block4,mpool2",
+                                        "layer3.0,layer4.0,layer4.1",
+                                        "layer3.0,layer4.0,layer4.2",
+                                        "features.7.conv.1,features.14.conv.1,features.18",
+                                        "features.7.block.1,features.13.block.1,features.16",
+                                        "features.4.block.1,features.9.block.1,features.12",
+                                        "features.4.0.block.1,features.6.0.block.1,features.8",
+                                        "features.transition2,features.transition3,features.relu5",
+                                        "features.5.0,features.7.0,features.7.2"};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         char by_default[256], by_name[256];
         struct adl_graph *a = build(free_backbones[i], NULL, true);

@@ -22,6 +22,15 @@ const images = 3;
 // The parameters are random numbers from the ranges that a golden case states. With
 // an odd input size, every pooling and padding is uneven somewhere.
 const mobilenet = ["--arch", "mobilenet_v1"];
+// Networks that are built as others are run in `make soak` alone.
+const torchvision = [
+    "resnet18", "resnet34", "resnet101", "resnet152", "resnext50_32x4d", "mobilenet_v2", "mobilenet_v3_large",
+    "mobilenet_v3_small", "efficientnet_b0", "efficientnet_b4", "densenet121", "convnext_tiny",
+]
+    .filter((name) => process.env.SLOW || !/^(resnet34|resnet101|resnet152|mobilenet_v3_large|efficientnet_b4)$/.test(name))
+    .flatMap((name) => (process.env.SLOW ? [[], ["--last-stride", "1"]] : [[]]).map((more) => ({
+        name: [name, ...more].join(" "), golden: name, args: ["--arch", name, ...more], single: true,
+    })));
 const cases = [
     { name: "vgg16", golden: "vgg16_cam", args: ["--arch", "vgg16"] },
     { name: "vgg16 adl", golden: "vgg16_adl", args: ["--arch", "vgg16", "--method", "adl"] },
@@ -56,6 +65,7 @@ const cases = [
         golden: "mobilenet_v1_100_relu6_cam",
         args: [...mobilenet, "--activation", "relu6", "--padding", "tf_same", "--last-stride", "2"],
     },
+    ...torchvision,
     { name: "mobilenet_v1 0.75 imagenet", file: imagenet, args: [] },
     { name: "the model that ships", file: shipped, args: [] },
 ].flatMap((c) => sizes(c).map((size) => ({ ...c, size })));
@@ -82,7 +92,7 @@ const int8Cases = [
 // ADL is the identity outside training, so these files repeat the ones without it, and branches
 // stand above the same networks; `make soak` compares them at both sizes.
 function sizes(c) {
-    return c.args.includes("--method") && !process.env.SLOW ? [[113, 150]] : [[224, 224], [113, 150]];
+    return (c.single || c.args.includes("--method")) && !process.env.SLOW ? [[113, 150]] : [[224, 224], [113, 150]];
 }
 
 const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });

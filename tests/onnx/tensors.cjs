@@ -6,7 +6,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 
-const golden = path.join(__dirname, "..", "golden", "backbones");
+const golden = path.join(__dirname, "..", "golden");
 
 // Random numbers from -1 to 1, the same in every run (T. Ettinger's mulberry32).
 function generator(seed) {
@@ -70,9 +70,12 @@ function acolBranches(channels, classes) {
 // classes or as many as the case has; returns the number of classes. With `acol`, a number of
 // channels, the head, whose names `head` matches, is replaced by the branches of ACoL.
 function writeWeights(goldenCase, file, wanted, { acol, head } = {}) {
-    const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${goldenCase}_224x224.json`)));
+    const source = ["backbones/" + goldenCase + "_224x224", "torchvision/" + goldenCase]
+        .map((name) => path.join(golden, name + ".json")).find((name) => fs.existsSync(name));
+    const { params } = JSON.parse(fs.readFileSync(source));
     let drawnParams = params.filter((p) => p.a !== undefined);
-    const [classes] = drawnParams.find((p) => /^(fc|SPG_A_?4|classifier_A\.4)\.bias$/.test(p.name)).shape;
+    const [classes] = drawnParams.find((p) =>
+        /^(fc|SPG_A_?4|classifier_A\.4|classifier|classifier\.[123])\.bias$/.test(p.name)).shape;
     if (acol) drawnParams = [...drawnParams.filter((p) => !head.test(p.name)), ...acolBranches(acol, classes)];
     // The last two parameters are the weights and biases of the classifier.
     if (wanted)
