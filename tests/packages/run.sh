@@ -107,4 +107,15 @@ else
     echo "    skipped: lintian is not installed"
 fi
 
+# What is deployed elsewhere, and what asks.
+for name in kubernetes client; do
+    "tests/packages/$name.py" "${ADL_SERVER:-build/adl-server}" >"$work/$name" 2>&1
+    status=$?
+    if [ $status = 77 ]; then
+        echo "    skipped: $(tail -n 1 "$work/$name")"
+    else
+        verdict $status "$name.py: $(grep FAIL "$work/$name"; tail -n 1 "$work/$name")"
+    fi
+done
+
 summary
