@@ -232,7 +232,8 @@ coverage-run: $(UNIT)
 #:                      client gets beside hostile ones; whether the end of a server loses a request;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
 #:                      root; the Debian is made once, in the build directory); and the package of
-#:                      make deb, installed, upgraded and purged there, and built twice
+#:                      make deb, installed, upgraded and purged there, and built twice,
+#:                      and the image of make oci, run in namespaces
 soak: $(PROGRAM)
 	@.ci/deps --optional soak
 	@SLOW=1 $(MAKE) --no-print-directory SAN=address,undefined check
@@ -243,6 +244,7 @@ soak: $(PROGRAM)
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/package.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@BUILD='$(BUILD)' tests/soak/image.sh; status=$$?; [ $$status = 77 ] || exit $$status
 
 # Each fuzz target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
@@ -338,7 +340,7 @@ INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-
 	$(ZSHCOMPDIR)/_adl-server $(FISHCOMPDIR)/adl-server.fish \
 	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(DATADIR)/adl-server/default.safetensors
 
-.PHONY: install uninstall dist deb clean
+.PHONY: install uninstall dist deb oci clean
 #: make install         install program, man page, completions, systemd units, default model;
 #:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
 install: $(PROGRAM)
@@ -371,6 +373,11 @@ dist:
 #:                      one's own
 deb:
 	@BUILD='$(BUILD)' MAKE='$(MAKE)' JOBS='$(JOBS)' DEB_SUFFIX='$(DEB_SUFFIX)' systemd/debian/build.sh
+
+#: make oci             make an image for containers of that package and of Debian's libraries, as
+#:                      build/adl-server-VERSION-ARCH.oci.tar, without a daemon
+oci: deb
+	@BUILD='$(BUILD)' docs/deploy/oci.sh "$$(ls -t $(BUILD)/adl-server_*.deb | head -n 1)"
 
 #: make clean           remove the build directory
 clean:
