@@ -183,14 +183,14 @@ run: deps
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
 #: make check-deps      install what make check skips otherwise: Chromium and its driver, Node,
 #:                      ONNX Runtime and linters of OpenAPI for Node (in the build directory),
-#:                      OpenCV, Open MPI and MPICH, nginx, Caddy, shellcheck, mandoc
+#:                      OpenCV, Open MPI and MPICH, nginx, Caddy, HAProxy, lintian, shellcheck, mandoc
 check test:
 	@.ci/deps build test
 	@.ci/deps --optional extra
 	@$(MAKE) --no-print-directory $(JOBS) check-run
 
 check-deps:
-	@failed=0; for group in build test extra browser opencv mpi proxy monitoring onnx openapi; do \
+	@failed=0; for group in build test extra browser opencv mpi proxy packages monitoring onnx openapi; do \
 		BUILD='$(BUILD)' .ci/deps $$group || failed=1; done; exit $$failed
 
 check-run: unit $(if $(SAN),,all)
@@ -231,7 +231,9 @@ coverage-run: $(UNIT)
 #:                      1, 2 and 4 processes under MPI; what a normal
 #:                      client gets beside hostile ones; whether the end of a server loses a request;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
-#:                      root; the Debian is made once, in the build directory)
+#:                      root; the Debian is made once, in the build directory); and the package of
+#:                      make deb, installed, upgraded and purged there, and built twice,
+#:                      and the image of make oci, run in namespaces
 soak: $(PROGRAM)
 	@.ci/deps --optional soak
 	@SLOW=1 $(MAKE) --no-print-directory SAN=address,undefined check
@@ -241,6 +243,8 @@ soak: $(PROGRAM)
 	@tests/soak/drain.py '$(PROGRAM)'
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@BUILD='$(BUILD)' tests/soak/package.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@BUILD='$(BUILD)' tests/soak/image.sh; status=$$?; [ $$status = 77 ] || exit $$status
 
 # Each fuzz target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
@@ -336,7 +340,7 @@ INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-
 	$(ZSHCOMPDIR)/_adl-server $(FISHCOMPDIR)/adl-server.fish \
 	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(MODELS:%=$(DATADIR)/adl-server/%)
 
-.PHONY: install uninstall dist clean
+.PHONY: install uninstall dist deb oci clean
 #: make install         install program, man page, completions, systemd units, the models;
 #:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
 install: $(PROGRAM)
@@ -364,6 +368,17 @@ uninstall:
 dist:
 	@mkdir -p $(BUILD)
 	git archive --prefix=adl-server-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/adl-server-$(VERSION).tar.gz
+
+#: make deb             make a Debian package, build/adl-server_VERSION_ARCH.deb, which is the same
+#:                      bytes in any directory (docs/packaging.md); DEB_SUFFIX=+site1: a version of
+#:                      one's own
+deb:
+	@BUILD='$(BUILD)' MAKE='$(MAKE)' JOBS='$(JOBS)' DEB_SUFFIX='$(DEB_SUFFIX)' systemd/debian/build.sh
+
+#: make oci             make an image for containers of that package and of Debian's libraries, as
+#:                      build/adl-server-VERSION-ARCH.oci.tar, without a daemon
+oci: deb
+	@BUILD='$(BUILD)' docs/deploy/oci.sh "$$(ls -t $(BUILD)/adl-server_*.deb | head -n 1)"
 
 #: make clean           remove the build directory
 clean:

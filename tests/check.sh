@@ -205,7 +205,7 @@ if [ ${#skips[@]} -gt 0 ]; then
     printf '  %s\n' "${skips[@]}"
 fi
 if [ -z "$SAN" ] && [ $# -eq 0 ]; then
-    missing=$(.ci/deps --missing build test extra browser opencv mpi proxy monitoring onnx openapi | paste -s -d ' ')
+    missing=$(.ci/deps --missing build test extra browser opencv mpi proxy packages monitoring onnx openapi | paste -s -d ' ')
     [ -z "$missing" ] || echo "\`make check-deps\` installs what is missing: $missing"
 fi
 if [ ${#failures[@]} -gt 0 ]; then

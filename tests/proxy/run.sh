@@ -12,7 +12,13 @@ cd "$(dirname "$0")/../.." || exit 1
 PATH=$PATH:/usr/sbin
 command -v nginx >/dev/null || command -v caddy >/dev/null ||
     { echo "neither nginx nor caddy here"; exit 77; }
-work=$(mktemp -d)
+work=$(mktemp -d) balanced=()
+# Two instances behind each of these, restarted under load. Most of the time they wait.
+for name in nginx haproxy; do
+    tests/proxy/balance.py $name "${ADL_SERVER:-build/adl-server}" --drain 1 --pictures 4 \
+        >"$work/balance.$name" 2>&1 &
+    balanced[$!]=$name
+done
 chmod 755 "$work" # as root, nginx works under another user
 server='' proxy=''
 end() {
@@ -119,5 +125,15 @@ if command -v caddy >/dev/null; then
     verdict $? "as unknown-host"
     end
 fi
+
+for pid in "${!balanced[@]}"; do
+    wait "$pid"
+    status=$?
+    if [ $status = 77 ]; then
+        echo "    skipped: ${balanced[$pid]} is not installed"
+    else
+        verdict $status "$(grep -E '^ok|^FAIL' "$work/balance.${balanced[$pid]}" || tail -n 1 "$work/balance.${balanced[$pid]}")"
+    fi
+done
 
 summary
