@@ -125,7 +125,7 @@ FLAGS_engine/kernels/neon_dot_int8.c := -O3 -march=armv8.2-a+dotprod
 endif
 FLAGS_engine/kernels/generic.c := -O3
 # On ARM the vectors that GCC 12 makes of its matrix product read a row that does not exist.
-FLAGS_engine/kernels/generic_int8.c := -O3 $(if $(filter aarch64,$(ARCH)),-fno-tree-vectorize)
+FLAGS_engine/kernels/generic_int8.c := -O3$(if $(filter aarch64,$(ARCH)), -fno-tree-vectorize)
 # Class maps are made while the engine waits.
 FLAGS_engine/wsol/cam.c := -O3
 # Tests include their helpers as "support/NAME.h".
