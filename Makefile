@@ -25,6 +25,17 @@ SAN ?=
 COVERAGE ?=
 WERROR ?=
 comma := ,
+# The libraries of another machine below one directory (tests/arm/sysroot.sh makes it), to build
+# for that machine: make CC=aarch64-linux-gnu-gcc BUILD=build-arm
+SYSROOT ?= $(abspath $(wildcard $(BUILD)/sysroot))
+MACHINE := $(shell $(CC) -dumpmachine)
+ARCH := $(firstword $(subst -, ,$(MACHINE)))
+ifneq ($(SYSROOT),)
+override CC += --sysroot=$(SYSROOT)
+PKG_CONFIG := env PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) \
+	PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(MACHINE)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig \
+	$(PKG_CONFIG)
+endif
 OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),coverage,release))
 PROGRAM := $(if $(SAN)$(COVERAGE),$(OBJ)/adl-server,$(BUILD)/adl-server)
 UNIT := $(OBJ)/unit-tests
@@ -71,7 +82,8 @@ TESTED_OBJ := $(ENGINE_OBJ) $(filter-out %/main.c.o,$(SERVER_OBJ))
 all: $(PROGRAM)
 #: make                 build the program: build/adl-server
 #: make V=1             show the commands; SAN=address,undefined|thread: with sanitizers
-#: make WERROR=1        warnings are errors; BUILD=DIR: another build directory
+#: make WERROR=1        warnings are errors; BUILD=DIR: another build directory;
+#:                      CC=aarch64-linux-gnu-gcc: for another machine, with its libraries in SYSROOT=DIR
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -84,27 +96,36 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) -lcunit $(LDLIBS)
 
-# Only the kernel files may use instructions beyond the baseline of the architecture,
-# because the program decides at run time which of them it calls. They alone may contract
-# a product and a sum to an FMA.
-FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
-FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
 # With a sanitizer's checks, Winograd's unrolled loops take minutes to compile at -O3.
 WINOGRAD_O := $(if $(SAN),-O1,-O3)
+# Only the kernel files may use instructions beyond the baseline of the architecture,
+# because the program decides at run time which of them it calls. They alone may contract
+# a product and a sum to an FMA. The files of another architecture are compiled to nothing.
+ifeq ($(ARCH),x86_64)
+FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
+FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
 FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2)
 FLAGS_engine/kernels/avx2_strassen.c := -O3 $(FLAGS_avx2)
 FLAGS_engine/kernels/avx2_winograd.c := $(WINOGRAD_O) $(FLAGS_avx2)
 FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
-FLAGS_engine/kernels/generic.c := -O3
 # The last bits of 8-bit inference are defined without FMA (engine/kernels/int8.h).
 FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
 FLAGS_engine/kernels/avx2_vnni_int8.c := -O3 -mavx2 -mavxvnni
 FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512bw -mavx512vl \
 	-mavx512vnni
-FLAGS_engine/kernels/generic_int8.c := -O3
 FLAGS_engine/kernels/avx512_bf16.c := -O3 $(FLAGS_avx512) -mavx512bw -mavx512bf16
+else ifeq ($(ARCH),aarch64)
+# Every processor of 64 bits has NEON and FMA.
+FLAGS_engine/kernels/neon.c := -O3 -ffp-contract=fast
+FLAGS_engine/kernels/neon_strassen.c := -O3 -ffp-contract=fast
+FLAGS_engine/kernels/neon_winograd.c := $(WINOGRAD_O) -ffp-contract=fast
+FLAGS_engine/kernels/neon_dot_int8.c := -O3 -march=armv8.2-a+dotprod
+endif
+FLAGS_engine/kernels/generic.c := -O3
+# On ARM the vectors that GCC 12 makes of its matrix product read a row that does not exist.
+FLAGS_engine/kernels/generic_int8.c := -O3$(if $(filter aarch64,$(ARCH)), -fno-tree-vectorize)
 # Class maps are made while the engine waits.
 FLAGS_engine/wsol/cam.c := -O3
 # Tests include their helpers as "support/NAME.h".
@@ -115,7 +136,7 @@ DEFINITIONS := tests/support/conv_run_define.c tests/support/gradient_reference.
 	tests/support/oracle.c
 $(foreach f,$(DEFINITIONS),$(eval FLAGS_$f += -O3 $(if $(SAN),-fno-sanitize=all)))
 # The loops of a file that this processor may not run, with one instruction replaced.
-FLAGS_tests/support/int8_vnni.c += -O2 -mavx2
+FLAGS_tests/support/int8_vnni.c += -O2 $(if $(filter x86_64,$(ARCH)),-mavx2)
 # The directory in which the program looks for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
@@ -225,6 +246,20 @@ coverage:
 
 coverage-run: $(UNIT)
 	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
+
+.PHONY: check-arm
+#: make check-arm       build for 64-bit ARM with Debian's cross compiler, in ARM_BUILD=build-arm, and
+#:                      run what the instruction set matters for under QEMU; needs the Debian packages
+#:                      gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user, and downloads ARM's
+#:                      libraries once. TEST=NAME as above
+ARM_BUILD ?= build-arm
+check-arm: all
+	@missing=$$(.ci/deps --missing arm); [ -z "$$missing" ] || \
+		{ echo 'missing:' $$missing '- try `.ci/deps arm`' >&2; exit 1; }
+	@tests/arm/sysroot.sh '$(ARM_BUILD)/sysroot'
+	@$(MAKE) --no-print-directory $(JOBS) CC=aarch64-linux-gnu-gcc BUILD='$(ARM_BUILD)' \
+		SYSROOT='$(abspath $(ARM_BUILD)/sysroot)' all unit
+	@ARM_BUILD='$(ARM_BUILD)' PROGRAM='$(PROGRAM)' tests/arm/check.sh $(TEST)
 
 #: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
 #:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; training in

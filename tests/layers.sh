@@ -266,9 +266,9 @@ only_main_exits() {
 # older machine. What they do share is static functions in *_loops.h and *_vec.h,
 # of which each compiles its own.
 kernels_stand_alone() {
-    grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
-        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z0-9_]+_loops)\.h")'
-    grep -E '^engine/kernels/([a-z0-9_]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
+    grep -E '^engine/kernels/(avx|neon)[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
+        grep -vE 'include[ \t]*(<(immintrin|arm_neon|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|(avx[0-9]+|neon)_vec|[a-z0-9_]+_loops)\.h")'
+    grep -E '^engine/kernels/([a-z0-9_]+_loops|(avx[0-9]+|neon)_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
         grep -vE ':[0-9]+:(static|INLINE|typedef) '
     grep -E '^engine/kernels/(kernel|int8|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
@@ -461,6 +461,7 @@ plant methods_by_their_row models/sample.c 'x = &adl_method_cam;'
 plant methods_by_their_row server/tasks/sample.c 'x = "cutmix-prob";'
 plant only_main_exits server/api/sample.h 'static void g(void) { exit(1); }'
 plant kernels_stand_alone engine/kernels/avx2.c '#include <string.h>'
+plant kernels_stand_alone engine/kernels/neon.c '#include <string.h>'
 plant kernels_stand_alone engine/kernels/kernel.h 'static inline int g(void) { return 1; }'
 plant kernels_stand_alone engine/kernels/winograd.h 'static inline int g(void) { return 1; }'
 plant kernels_stand_alone engine/kernels/x_loops.h 'void g(float *x) { *x = 1; }'

@@ -11,11 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/size.h"
-
-/* madvise takes whole pages. */
-#define PAGE_BYTES 4096
 
 static _Atomic size_t live_bytes;
 static _Atomic size_t peak_bytes;
@@ -54,8 +52,10 @@ void *adl_malloc(size_t count, size_t size)
 void adl_mem_large_pages(void *block, size_t bytes)
 {
 #ifdef MADV_HUGEPAGE
-    uintptr_t begin = ((uintptr_t)block + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-    uintptr_t end = ((uintptr_t)block + bytes) / PAGE_BYTES * PAGE_BYTES;
+    /* madvise takes whole pages, which have 16 or 64 KiB on some ARM systems. */
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)block + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)block + bytes) / page * page;
     if (begin < end)
         (void)!madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 #else

@@ -83,6 +83,9 @@ static void relax(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    /* YIELD does nothing on most cores; ISB waits for as long as PAUSE does, some ten cycles. */
+    __asm__ volatile("isb");
 #endif
 }
 

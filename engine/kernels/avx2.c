@@ -5,8 +5,11 @@
  * vectors of b and one broadcast value of a are 15 of the 16 registers, and each step
  * along the depth does 12 multiply-adds for 8 loads. */
 
+#if defined(__x86_64__)
+
 #include "kernels/avx2_vec.h"
 #include "kernels/bf16_loops.h"
+#include "kernels/depthwise_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -102,59 +105,6 @@ static void avx2_gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* Computes one output row of a 3x3 kernel for a whole vector of channels (masked loads would
- * be slower here). The weights stay in registers. Of the three input rows, only the `count`
- * rows from `first` on lie inside the map; both are constants at each call. */
-INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
-                          size_t c, const int first, const int count)
-{
-    __m256 bias = _mm256_loadu_ps(j->bias + c), weight[9];
-#pragma GCC unroll 9
-    for (int i = 0; i < 3 * count; i++)
-        weight[i] = _mm256_loadu_ps(j->weight + (size_t)(3 * first + i) * j->channels + c);
-    for (int q = 0; q < j->q; q++) {
-        int column = q * j->stride - j->pad_left;
-        __m256 sum = bias;
-        if (column < 0 || column + 3 > j->w) {
-            sum = depthwise_taps(j, rows, column, c, VEC, bias);
-        } else {
-#pragma GCC unroll 3
-            for (int r = 0; r < count; r++) {
-                const float *x = rows[first + r] + (size_t)column * j->ldx + c;
-#pragma GCC unroll 3
-                for (int s = 0; s < 3; s++)
-                    sum = _mm256_fmadd_ps(_mm256_loadu_ps(x + (size_t)s * j->ldx),
-                                          weight[r * 3 + s], sum);
-            }
-        }
-        _mm256_storeu_ps(out + (size_t)q * j->ldo + c, vec_clamp(sum, j->lo, j->hi));
-    }
-}
-
-INLINE void depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
-                           size_t c)
-{
-    int small = j->r == 3 && j->s == 3 && c + 8 <= j->channels && rows[1];
-
-    if (small && rows[0] && rows[2])
-        depthwise_3x3(j, rows, out, c, 0, 3);
-    else if (small && rows[0])
-        depthwise_3x3(j, rows, out, c, 0, 2);
-    else if (small && rows[2])
-        depthwise_3x3(j, rows, out, c, 1, 2);
-    else
-        depthwise_any(j, rows, out, c, j->channels - c);
-}
-
-/* Both output rows of eight channels are computed before the next eight channels, since
- * they share input rows. */
-static void avx2_depthwise(const struct adl_depthwise_rows *j)
-{
-    for (size_t c = 0; c < j->channels; c += 8)
-        for (int line = 0; line < j->lines; line++)
-            depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c);
-}
-
 static const struct adl_bf16_kernels avx2_bf16 = {ADL_BF16_LOOPS};
 
 #define TABLE(int8_kernels)                                                                        \
@@ -166,3 +116,5 @@ static const struct adl_bf16_kernels avx2_bf16 = {ADL_BF16_LOOPS};
 
 const struct adl_kernels adl_kernels_avx2 = TABLE(adl_int8_avx2);
 const struct adl_kernels adl_kernels_avx2_vnni = TABLE(adl_int8_avx2_vnni);
+
+#endif

@@ -8,6 +8,8 @@
  * The tile of the matrix product is 6 rows x 16 columns: 12 accumulators, two vectors of b, one
  * pair of a broadcast, and one product are all 16 registers. */
 
+#if defined(__x86_64__)
+
 #define ISA(name) avx2_##name
 #define MR 6
 #define INT8_DOT(sum, a, b) _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
@@ -21,3 +23,5 @@ INT8_TABLE(adl_int8_avx2, 2, 1.35, 1.5);
 /* The same for a processor with AVX-512 and without VNNI, whose float kernels multiply twice as
  * much at a time: these are not faster than they are. */
 INT8_TABLE(adl_int8_avx512, 2, 0.7, 0.75);
+
+#endif

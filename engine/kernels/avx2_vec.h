@@ -53,6 +53,20 @@ INLINE vec vec_fmadd(vec a, vec b, vec c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+/* A number that vectors are multiplied by. */
+typedef vec vec_factor;
+
+INLINE vec_factor vec_load_factor(const float *p)
+{
+    return vec_set1(*p);
+}
+
+/* Returns a * b + c, rounded once, with one number for a. */
+INLINE vec vec_fmadd_factor(vec_factor a, vec b, vec c)
+{
+    return vec_fmadd(a, b, c);
+}
+
 /* Returns the larger value of each pair, NaN if either is NaN. max_ps returns its second operand
  * for a NaN, so a NaN in `a` is put back. */
 INLINE vec vec_max(vec a, vec b)

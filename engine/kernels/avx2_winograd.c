@@ -1,6 +1,8 @@
 /* Compiles the kernels of Winograd convolution for AVX2 and FMA. The product's tile of 6 rows x 16
  * columns has 12 accumulators, as in avx2.c. */
 
+#if defined(__x86_64__)
+
 #include "kernels/kernel.h"
 
 #define MR 6
@@ -15,3 +17,5 @@
 #include "kernels/winograd_product_loops.h"
 
 const struct adl_winograd_kernels adl_winograd_avx2 = {ADL_WINOGRAD_LOOPS};
+
+#endif

@@ -5,6 +5,8 @@
  * vectors of b and one broadcast value of a are 31 of the 32 registers, and each step
  * along the depth does 28 multiply-adds for 16 loads. */
 
+#if defined(__x86_64__)
+
 #include "kernels/avx512_vec.h"
 #include "kernels/bf16_loops.h"
 #include "kernels/kernel.h"
@@ -199,3 +201,5 @@ static const struct adl_bf16_kernels avx512_bf16 = {ADL_BF16_LOOPS};
 const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512, avx512_bf16);
 const struct adl_kernels adl_kernels_avx512_vnni = TABLE(adl_int8_avx512_vnni, avx512_bf16);
 const struct adl_kernels adl_kernels_avx512_bf16 = TABLE(adl_int8_avx512_vnni, adl_bf16_avx512);
+
+#endif

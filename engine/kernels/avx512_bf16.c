@@ -3,6 +3,8 @@
  * VDPBF16PS multiplies pairs of bfloat16 numbers and adds both products to a float32 sum: 32
  * multiply-adds in a vector of 512 bits, where an FMA does 16. */
 
+#if defined(__x86_64__)
+
 #include "kernels/avx512_vec.h"
 
 #include "kernels/bf16_loops.h"
@@ -52,3 +54,5 @@ const struct adl_bf16_kernels adl_bf16_avx512 = {
     .dot_mr = MR,
     .dot_nr = NR,
 };
+
+#endif

@@ -3,6 +3,8 @@
  * VPDPBUSD multiplies groups of four unsigned and four signed bytes and adds the products to 32-bit
  * sums without saturation: 64 multiply-adds in a vector of 512 bits, where an FMA does 16. */
 
+#if defined(__x86_64__)
+
 #define ISA(name) avx512_##name
 
 #include "kernels/avx2_int8_map_loops.h"
@@ -281,3 +283,5 @@ const struct adl_int8_kernels adl_int8_avx512_vnni = {
     .to_bytes = ISA(int8_to_bytes),
     .to_floats = ISA(int8_to_floats),
 };
+
+#endif

@@ -1,6 +1,8 @@
 /* Compiles the kernels of Winograd convolution for AVX-512. The product's tile of 14 rows x 32
  * columns has 28 accumulators, as in avx512.c. */
 
+#if defined(__x86_64__)
+
 #include "kernels/kernel.h"
 
 #define MR 14
@@ -29,3 +31,5 @@
 #include "kernels/winograd_product_loops.h"
 
 const struct adl_winograd_kernels adl_winograd_avx512 = {ADL_WINOGRAD_LOOPS};
+
+#endif

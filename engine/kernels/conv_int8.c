@@ -18,8 +18,8 @@
  * is not divided: sums stay in registers, since the output has no room for 32 bits.
  *
  * Packed, dense: for each panel of nr output channels and each step of the depth, nr groups of
- * weights; then scale and shift, padded to whole panels. Depthwise: pairs of taps or groups of four
- * rows (int8.h), then scale and shift. */
+ * weights, and the sums of the columns where the kernel needs them; then scale and shift, padded to
+ * whole panels. Depthwise: pairs of taps or groups of four rows (int8.h), then scale and shift. */
 
 #include "kernels/conv_int8.h"
 
@@ -38,6 +38,7 @@
 
 struct int8_blocking {
     size_t depth, steps; /* values, and groups of values, of a row of the left factor */
+    size_t panel_steps;  /* of a panel: as many, and one more for the sums of its columns */
     size_t row_bytes;    /* of the left factor in scratch memory */
     size_t panels, rows;
     size_t task_rows, m_blocks, n_blocks, panels_per_block;
@@ -72,6 +73,7 @@ static struct int8_blocking int8_blocking(const struct adl_conv *conv,
 
     b.depth = adl_conv_depth(conv);
     b.steps = adl_ceil_div(b.depth, group);
+    b.panel_steps = b.steps + (size_t)kernels->column_sums;
     /* Four bytes for each step, and a line more than a power of two, so that the rows of a tile do
      * not fall into the same cache sets. */
     b.row_bytes = adl_ceil_div(b.steps * 4, 64) * 64 + 64;
@@ -113,7 +115,7 @@ static size_t int8_weight_floats(const struct adl_conv *conv,
         return adl_ceil_div(adl_ceil_div((size_t)(conv->r * conv->s), 2) * (size_t)conv->k, 16) *
                16;
     struct int8_blocking b = int8_blocking(conv, kernels);
-    return adl_ceil_div(b.panels * b.steps * (size_t)kernels->nr, 16) * 16;
+    return adl_ceil_div(b.panels * b.panel_steps * (size_t)kernels->nr, 16) * 16;
 }
 
 /* Returns the length of scale and of shift in floats. */
@@ -142,7 +144,7 @@ static double int8_pack_dense(const struct adl_conv *conv, const struct adl_int8
     struct int8_blocking b = int8_blocking(conv, kernels);
     size_t group = (size_t)kernels->group, nr = (size_t)kernels->nr;
     size_t taps = (size_t)(conv->r * conv->s), channels = (size_t)conv->c;
-    size_t first = k / nr * b.steps * nr * group + k % nr * group;
+    size_t first = k / nr * b.panel_steps * nr * group + k % nr * group;
     double sum = 0;
 
     for (size_t tap = 0; tap < taps; tap++)
@@ -155,6 +157,8 @@ static double int8_pack_dense(const struct adl_conv *conv, const struct adl_int8
                 ((int8_t *)packed)[at] = (int8_t)q;
             sum += q;
         }
+    if (kernels->column_sums)
+        ((int32_t *)packed)[(k / nr * b.panel_steps + b.steps) * nr + k % nr] = (int32_t)sum;
     return sum;
 }
 
@@ -333,7 +337,7 @@ static void int8_run_dense(const struct adl_conv_int8 *job, const struct adl_int
             struct adl_int8_tile tile = {
                 .a = a + i * lda,
                 .lda = lda,
-                .b = packed + panel * b.steps * nr,
+                .b = packed + panel * b.panel_steps * nr,
                 .steps = b.steps,
                 .m = (int)ADL_MIN(mr, rows - i),
                 .n = (int)ADL_MIN(nr, (size_t)conv->k - k),

@@ -12,6 +12,9 @@ const struct adl_kernels *adl_kernels_for(enum adl_isa isa)
         return adl_cpu_has_vnni() ? &adl_kernels_avx512_vnni : &adl_kernels_avx512;
     if (isa == ADL_ISA_AVX2)
         return adl_cpu_has_avx_vnni() ? &adl_kernels_avx2_vnni : &adl_kernels_avx2;
+#elif defined(__aarch64__)
+    if (isa == ADL_ISA_NEON)
+        return adl_cpu_has_dotprod() ? &adl_kernels_neon_dot : &adl_kernels_neon;
 #else
     (void)isa;
 #endif

@@ -43,7 +43,9 @@ struct adl_int8_out {
 struct adl_int8_tile {
     const void *a; /* m rows */
     size_t lda;    /* bytes from row to row */
-    const void *b; /* a panel: for each step nr groups, a group for each column; 64-byte aligned */
+    /* A panel: for each step nr groups, a group for each column; then the sums of the columns if
+     * `column_sums` is set; 64-byte aligned. */
+    const void *b;
     size_t steps;
     int m, n; /* rows, 1..mr; columns that exist, 1..nr */
     struct adl_int8_out out;
@@ -97,8 +99,11 @@ struct adl_int8_convert {
 };
 
 struct adl_int8_kernels {
-    int mr, nr;          /* rows and columns of the largest tile */
-    int group;           /* 2 or 4 */
+    int mr, nr; /* rows and columns of the largest tile */
+    int group;  /* 2 or 4 */
+    /* 1: after the groups of the last step, b has nr 32-bit sums of the weights of its columns. For
+     * instructions that multiply signed bytes only (neon_dot_int8.c). */
+    int column_sums;
     int depthwise_group; /* of the weights of depthwise convolutions, 2 or 4 */
     /* How many times as fast as the float kernels of the same instruction set the products are,
      * for the cost model. */

@@ -242,6 +242,12 @@ extern const struct adl_strassen_kernels adl_strassen_avx2;
 extern const struct adl_strassen_kernels adl_strassen_avx512;
 extern const struct adl_winograd_kernels adl_winograd_avx2;
 extern const struct adl_winograd_kernels adl_winograd_avx512;
+#elif defined(__aarch64__)
+extern const struct adl_int8_kernels adl_int8_neon_dot;
+extern const struct adl_kernels adl_kernels_neon;     /* 8 bits in plain C */
+extern const struct adl_kernels adl_kernels_neon_dot; /* the same, but for `int8` */
+extern const struct adl_strassen_kernels adl_strassen_neon;
+extern const struct adl_winograd_kernels adl_winograd_neon;
 #endif
 
 #endif

@@ -5,8 +5,8 @@
  * winograd_loops.h. Unlike `gemm`, it neither masks nor clamps, because its memory is padded and
  * its result is transformed again. Beside the names of winograd_loops.h the including file defines
  *
- *     vec_fmadd(a, b, c)    a * b + c, rounded once
- *     MR, NR                rows and columns of a tile; NR is two vectors
+ *     vec_load_factor(p), vec_fmadd_factor(a, b, c)  a number a; a * b + c, rounded once
+ *     MR, NR                rows and columns of a tile; NR is two or four vectors
  *     EACH_ROW_COUNT(CASE)  CASE(n) for each n from 1 to MR
  *     PREFETCH(b, ahead)    what a step along the depth prefetches: b is the row of the panel,
  *                           `ahead` is in the memory that is read after this product
@@ -14,13 +14,16 @@
 
 #include "kernels/winograd.h"
 
-/* Computes `rows` rows of a product, a constant at each call, with two accumulators for a row, two
- * vectors of b and one broadcast value of a. One pointer serves three rows: the other two are lda
- * and 2 lda away, which an address of the instruction set can express. */
+/* The vectors of a row. */
+#define COLUMNS (NR / VEC)
+
+/* Computes `rows` rows of a product, a constant at each call, with an accumulator for each vector
+ * of a row, the vectors of a row of b and one broadcast value of a. One pointer serves three rows:
+ * the other two are lda and 2 lda away, which an address of the instruction set can express. */
 INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const char *ahead,
                          size_t step, const int rows)
 {
-    vec acc[MR][2];
+    vec acc[MR][COLUMNS];
     size_t lda = p->lda;
     const float *b = p->b, *a[(MR + 2) / 3];
     float *c = p->c + row * p->ldc;
@@ -30,18 +33,22 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
         a[i] = p->a + (row + 3 * (size_t)i) * lda;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+        for (int v = 0; v < COLUMNS; v++)
             acc[i][v] = p->accumulate ? vec_load(c + (size_t)i * p->ldc + VEC * v) : vec_set1(0);
     for (size_t l = 0; l < p->depth; l++) {
-        vec b0 = vec_load(b), b1 = vec_load(b + VEC);
+        vec bs[COLUMNS];
+#pragma GCC unroll 4
+        for (int v = 0; v < COLUMNS; v++)
+            bs[v] = vec_load(b + VEC * v);
         PREFETCH(b, ahead);
         ahead += step;
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
-            vec x = vec_set1(a[i / 3][(size_t)(i % 3) * lda]);
-            acc[i][0] = vec_fmadd(x, b0, acc[i][0]);
-            acc[i][1] = vec_fmadd(x, b1, acc[i][1]);
+            vec_factor x = vec_load_factor(a[i / 3] + (size_t)(i % 3) * lda);
+#pragma GCC unroll 4
+            for (int v = 0; v < COLUMNS; v++)
+                acc[i][v] = vec_fmadd_factor(x, bs[v], acc[i][v]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < (MR + 2) / 3; i++)
@@ -50,8 +57,8 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+        for (int v = 0; v < COLUMNS; v++)
             vec_store(c + (size_t)i * p->ldc + VEC * v, acc[i][v]);
 }
 

@@ -37,10 +37,9 @@ void adl_doctor_processor(struct adl_doctor *d)
     struct adl_error err = {0};
     enum adl_isa isa, best = ADL_ISA_GENERIC;
 
-    if (adl_isa_available(ADL_ISA_AVX2))
-        best = ADL_ISA_AVX2;
-    if (adl_isa_available(ADL_ISA_AVX512))
-        best = ADL_ISA_AVX512;
+    for (enum adl_isa i = ADL_ISA_NEON; i <= ADL_ISA_AVX512; i++)
+        if (adl_isa_available(i))
+            best = i;
     if (adl_isa_choose(ADL_ISA_AUTO, &isa, &err) < 0) {
         adl_doctor_say(d, ADL_FINDING_FAIL, "unset the environment variable ADL_CPU", "%s",
                        err.message);
@@ -60,7 +59,8 @@ void adl_doctor_processor(struct adl_doctor *d)
                        adl_cpu_name());
         return;
     }
-    adl_doctor_say(d, ADL_FINDING_OK, NULL, "%s, with %s%s%s%s", adl_cpu_name(), adl_isa_name(isa),
+    adl_doctor_say(d, ADL_FINDING_OK, NULL, "%s, with %s%s%s%s%s", adl_cpu_name(),
+                   adl_isa_name(isa), adl_cpu_has_dotprod() ? ", dot products of bytes" : "",
                    adl_cpu_has_vnni() ? ", VNNI" : "", adl_cpu_has_avx512_bf16() ? ", BF16" : "",
                    adl_cpu_has_avx_vnni() ? ", AVX-VNNI" : "");
 }

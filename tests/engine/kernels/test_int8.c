@@ -201,7 +201,8 @@ static void check_isa(const struct scene *s, const struct adl_int8_kernels *kern
 
 static void check_scene(const struct scene *s)
 {
-    static const enum adl_isa isas[] = {ADL_ISA_GENERIC, ADL_ISA_AVX2, ADL_ISA_AVX512};
+    static const enum adl_isa isas[] = {ADL_ISA_GENERIC, ADL_ISA_NEON, ADL_ISA_AVX2,
+                                        ADL_ISA_AVX512};
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         if (adl_isa_available(isas[i]))
             check_isa(s, adl_kernels_for(isas[i])->int8);

@@ -56,6 +56,8 @@ static void never_where_it_is_slower(void)
         &adl_kernels_generic,
 #if defined(__x86_64__)
         &adl_kernels_avx512,
+#elif defined(__aarch64__)
+        &adl_kernels_neon,
 #endif
     };
     for (size_t t = 0; t < sizeof slow / sizeof *slow; t++)
@@ -82,6 +84,14 @@ static void where_it_is_faster(void)
         } else {
             CU_ASSERT(avx2 < 1); /* Winograd's algorithm */
         }
+    }
+#elif defined(__aarch64__)
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        double dot = gain(&shapes[i], &adl_kernels_neon_dot);
+        if (shapes[i].groups > 1)
+            CU_ASSERT(dot > 1 && dot < 1.5);
+        if (shapes[i].groups == 1 && shapes[i].r == 1)
+            CU_ASSERT(dot > 2.2 && dot < 3.3);
     }
 #endif
 }

@@ -316,11 +316,12 @@ static void works_with_views(void)
         alone.in_map = 1;
         adl_view_add(&alone, view, 0, 1, &l.rule, single[view]);
     }
-    for (int i = 0; i < H * W; i++) {
-        int mirrored = i / W * W + W - 1 - i % W;
-        worst = fmax(worst, fabs((double)averaged[i] -
-                                 ((double)single[0][i] + (double)single[1][mirrored]) / 2));
-    }
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            const int i = y * W + x, mirrored = y * W + W - 1 - x;
+            worst = fmax(worst, fabs((double)averaged[i] -
+                                     ((double)single[0][i] + (double)single[1][mirrored]) / 2));
+        }
     CU_ASSERT(worst < 1e-6);
     adl_view_images_release(&images);
     close_layer(&l);

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# The program on 64-bit ARM, on a machine of another kind: what `make check-arm` has built, run by
+# QEMU's emulation of a processor for programs (qemu-aarch64). Speed cannot be seen this way;
+# everything else can. Compares with the program of this machine (PROGRAM) where there is one.
+#
+#     tests/arm/check.sh [NAME...]     only the unit tests whose suite or name contains a NAME
+#
+# From the environment: ARM_BUILD, the build directory (build-arm), with sysroot/ in it; PROGRAM;
+# SLOW=1 for plans, training ops and whole networks in 8 bits as well, in an hour or more.
+# Ends with "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/support/verdict.sh
+. tests/support/verdict.sh
+
+build=${ARM_BUILD:-build-arm}
+arm_program=$build/adl-server unit=$build/release/unit-tests
+scratch=$(mktemp -d)
+server=''
+stop() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null
+    rm -rf "$scratch"
+}
+trap stop EXIT
+
+# A processor with everything that the kernels can use, and one of the first with 64 bits, which
+# has no dot products of bytes.
+new=max old=cortex-a57
+on() {
+    qemu-aarch64 -L "$build/sysroot" -cpu "$@"
+}
+
+# suites CPU ISA NAME...: the unit tests of these names.
+suites() {
+    local cpu=$1 isa=$2 log=$scratch/log last
+    shift 2
+    SECONDS=0
+    ADL_CPU=$isa on "$cpu" "$unit" "$@" >"$log" 2>&1
+    last=$(tail -n 1 "$log")
+    grep -A 6 '^ *not ok' "$log" | head -n 40
+    [[ $last =~ ^[1-9][0-9]*\ passed,\ 0\ failed ]]
+    verdict $? "$cpu${isa:+, $isa}: $*: $last, $SECONDS s"
+}
+
+if [ $# -gt 0 ]; then
+    suites "$new" '' "$@"
+    summary
+    exit
+fi
+
+on "$new" "$arm_program" --version >"$scratch/version" 2>&1
+cat "$scratch/version"
+grep -q '^cpu path  *neon$' "$scratch/version"
+verdict $? "neon is chosen"
+[ "$(on "$old" "$arm_program" --version | sed -n 's/^cpu path *//p')" = neon ]
+verdict $? "on an old processor too"
+on "$new" "$arm_program" info >"$scratch/info" 2>&1 && grep -q mobilenet_v1 "$scratch/info"
+verdict $? "info of the shipped model"
+
+# The kernels of all instruction sets, bit for bit in 8 bits, and what chooses them; the goldens of all
+# backbones on each; what reads bytes, because `char` has no sign on ARM. A word that is in the names
+# of many tests takes hours here.
+bytes=("dense shapes" "depthwise shapes" "ends of the range" "pools match" "conversions match")
+suites "$new" '' "${bytes[@]}" int8_choice
+suites "$old" '' "${bytes[@]}"
+suites "$new" '' kernels separable zeros
+for isa in neon generic; do
+    suites "$new" "$isa" plan_goldens
+done
+suites "$new" '' resize sha256 utf8 pickle safetensors protobuf exif transliterate
+[ -z "${SLOW-}" ] || suites "$new" '' plan ops conv_train gradients models backbones
+
+# One picture localized: with the class and the box of the program of this machine, whose scores may
+# differ by the rounding of sums in another order.
+picture=web/examples/umbrella.jpg
+localize() {
+    "$@" localize --json "$picture"
+}
+# same FILE FILE: whether two answers say the same.
+same() {
+    local file pattern='"(label|x0|y0|x1|y1)": *("[^"]*"|[0-9]+)'
+    for file; do
+        grep -oE "$pattern" "$file" >"$file.what"
+        grep -oE '"(score|confidence|present)": *[0-9.]+' "$file" | sed 's/.*: *//' >"$file.scores"
+    done
+    [ -s "$1.what" ] && cmp "$1.what" "$2.what" &&
+        paste "$1.scores" "$2.scores" |
+        awk '{d = $1 - $2; if (NF != 2 || d > 1e-4 || d < -1e-4) bad = 1} END {exit bad || NR == 0}'
+}
+for isa in neon generic; do
+    ADL_CPU=$isa localize on "$new" "$arm_program" >"$scratch/$isa.json" 2>"$scratch/error"
+    verdict $? "localize, $isa"
+    if [ -x "${PROGRAM:=build/adl-server}" ]; then
+        localize "$PROGRAM" >"$scratch/here.json" 2>/dev/null
+        same "$scratch/here.json" "$scratch/$isa.json"
+        verdict $? "the same answer as on this machine, $isa"
+    fi
+done
+
+# The shipped model served.
+qemu-aarch64 -L "$build/sysroot" -cpu "$new" "$arm_program" serve --listen 127.0.0.1:0 --timeout 600 \
+    >"$scratch/out" 2>"$scratch/err" &
+server=$!
+for _ in $(seq 3000); do
+    port=$(sed -n 's/.*127\.0\.0\.1:\([1-9][0-9]*\).*/\1/p' "$scratch/out" "$scratch/err" |
+        head -n 1)
+    [ -z "$port" ] || curl -sf "http://127.0.0.1:$port/readyz" >"$scratch/ready" && break
+    sleep 0.2
+done
+curl -sf "http://127.0.0.1:$port/healthz" >/dev/null
+verdict $? "a server is healthy"
+curl -sf -H 'Content-Type: image/jpeg' --data-binary "@$picture" \
+    "http://127.0.0.1:$port/localize" >"$scratch/served.json"
+verdict $? "POST /localize"
+same "$scratch/neon.json" "$scratch/served.json"
+verdict $? "the same answer as localize"
+kill -TERM "$server"
+wait "$server"
+verdict $? "SIGTERM ends it"
+server=''
+summary
