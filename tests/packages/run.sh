@@ -35,6 +35,8 @@ diff - "$work/files" <<'END'
 644 usr/lib/systemd/system/adl-server.service
 644 usr/lib/systemd/system/adl-server.socket
 644 usr/share/adl-server/default.safetensors
+644 usr/share/adl-server/example-adl.safetensors
+644 usr/share/adl-server/example-cam.safetensors
 644 usr/share/bash-completion/completions/adl-server
 644 usr/share/doc/adl-server/changelog.Debian.gz
 644 usr/share/doc/adl-server/changelog.gz

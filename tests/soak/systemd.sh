@@ -24,7 +24,7 @@ if [ ! -e "$root/.complete" ]; then
     echo "making a Debian 12 in $root"
     mkdir -p "$root"
     debootstrap --variant=minbase --include="systemd,dbus,curl,jq,libmicrohttpd12,libjansson4,\
-libjpeg62-turbo,libopenblas0-pthread,libspng0,libwebp7,libnettle8,zlib1g" \
+libjpeg62-turbo,libopenblas0-pthread,libspng0,libwebp7,libnettle8,libexpat1,zlib1g" \
         bookworm "$root" ${MIRROR:+"$MIRROR"} >"$root.log" 2>&1 ||
         skip "debootstrap failed, see $root.log"
     touch "$root/.complete"
