@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
+#include "base/utf8.h"
 
 /* The largest coordinate that is believed; the sides of a picture are smaller. */
 #define MAX_EDGE 10000000.0
@@ -64,27 +65,19 @@ int adl_annotated_add_label(struct adl_annotated *a, const char *name, int *labe
         if ((unsigned char)*c < ' ' || *c == '\x7f')
             return adl_fail(err, ADL_ERR_FORMAT, "%s: the label %s has a control character",
                             a->path, adl_name_quote(name, length).text);
-    if (a->label_count == ADL_LIMIT_CLASSES)
+    if (a->labels.count == ADL_LIMIT_CLASSES)
         return adl_fail(err, ADL_ERR_LIMIT, "%s: has more than %d labels", a->path,
                         ADL_LIMIT_CLASSES);
-    const char **labels =
-        adl_array_grow(a->labels, &a->label_capacity, a->label_count + 1, sizeof *labels);
-    if (!labels)
-        return adl_fail_nomem(err, "class names");
-    a->labels = labels;
-    json_t *text = json_string(name);
-    if (!text)
+    if (!adl_utf8_valid(name))
         return adl_fail(err, ADL_ERR_FORMAT, "%s: the label %s is not UTF-8", a->path,
                         adl_name_quote(name, length).text);
-    json_decref(text);
     const char *copy = adl_draft_text(a->draft, err, "%s", name);
     if (!copy)
         return -1;
-    if (json_object_set_new(a->numbers, copy, json_integer((json_int_t)a->label_count)) < 0)
+    if (json_object_set_new(a->numbers, copy, json_integer((json_int_t)a->labels.count)) < 0)
         return adl_fail_nomem(err, "class names");
-    *label = (int)a->label_count;
-    a->labels[a->label_count++] = copy;
-    return 0;
+    *label = (int)a->labels.count;
+    return adl_names_add(&a->labels, copy, err);
 }
 
 /* Rounds an edge to a pixel from 0 to `side`, if the side is known. */
@@ -162,21 +155,16 @@ static int by_picture(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-static int by_text(const void *x, const void *y)
-{
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
 /* Numbers the labels in byte order of their names. */
 static int sort_labels(struct adl_annotated *a, struct adl_error *err)
 {
-    int *places = adl_malloc(a->label_count, sizeof *places);
+    int *places = adl_malloc(a->labels.count, sizeof *places);
 
     if (!places)
         return adl_fail_nomem(err, "class names");
-    qsort(a->labels, a->label_count, sizeof *a->labels, by_text);
-    for (size_t i = 0; i < a->label_count; i++)
-        places[json_integer_value(json_object_get(a->numbers, a->labels[i]))] = (int)i;
+    adl_names_sort(&a->labels);
+    for (size_t i = 0; i < a->labels.count; i++)
+        places[json_integer_value(json_object_get(a->numbers, a->labels.items[i]))] = (int)i;
     for (size_t i = 0; i < a->box_count; i++)
         a->boxes[i].label = places[a->boxes[i].label];
     adl_free(places);
@@ -264,14 +252,14 @@ int adl_annotated_place(struct adl_annotated *a, struct adl_error *err)
         return adl_fail(err, ADL_ERR_FORMAT, "%s: has no boxes", a->path);
     if (a->by_name && sort_labels(a, err) < 0)
         return -1;
-    d->classes = adl_malloc(a->label_count, sizeof *d->classes);
+    d->classes = adl_malloc(a->labels.count, sizeof *d->classes);
     sorted = adl_malloc(a->box_count, sizeof *sorted);
     if (!d->classes || !sorted) {
         adl_fail_nomem(err, "the data set's boxes");
         goto out;
     }
-    memcpy(d->classes, a->labels, a->label_count * sizeof *d->classes);
-    d->class_count = a->label_count;
+    memcpy(d->classes, a->labels.items, a->labels.count * sizeof *d->classes);
+    d->class_count = a->labels.count;
     d->upright = true;
     for (size_t i = 0; i < a->box_count; i++)
         sorted[i] = &a->boxes[i];
@@ -295,7 +283,7 @@ void adl_annotated_release(struct adl_annotated *a)
 {
     adl_free(a->pictures);
     adl_free(a->boxes);
-    adl_free(a->labels);
+    adl_free(a->labels.items);
     json_decref(a->numbers);
     *a = (struct adl_annotated){0};
 }

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "data/draft.h"
+#include "data/folder_list.h"
 
 struct adl_annotated_picture {
     const char *id;
@@ -36,10 +37,9 @@ struct adl_annotated {
     size_t picture_count, picture_capacity;
     struct adl_annotated_box *boxes;
     size_t box_count, box_capacity;
-    const char **labels; /* names, by number */
-    size_t label_count, label_capacity;
-    json_t *numbers; /* of the labels, by name */
-    size_t empty;    /* boxes that are no pixel wide or high */
+    struct adl_names labels; /* by number */
+    json_t *numbers;         /* of the labels, by name */
+    size_t empty;            /* boxes that are no pixel wide or high */
 };
 
 /* Appends a picture and sets *index. Fails with ADL_ERR_FORMAT if `id` is no path below the image

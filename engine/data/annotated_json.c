@@ -29,6 +29,7 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "data/annotated.h"
+#include "data/lines.h"
 #include "io/file.h"
 
 #define PI 3.14159265358979323846
@@ -387,7 +388,7 @@ static int json_read(struct adl_draft *draft, struct adl_error *err)
     if (!images)
         goto out;
     const char *const places[] = {directory, images, NULL};
-    skip = length >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3) ? 3 : 0;
+    skip = adl_lines_bom_length(bytes, length);
     root = json_loadb(bytes + skip, length - skip, 0, &problem);
     if (!root) {
         adl_fail(err, ADL_ERR_FORMAT, "%s line %d: %s", a.path, problem.line, problem.text);

@@ -122,6 +122,12 @@ struct adl_dataset_division {
     int seed;
 };
 
+/* Returns whether it divides at all. */
+static inline bool adl_dataset_is_divided(const struct adl_dataset_division *division)
+{
+    return division->val_share != 0 || division->folds || division->fold;
+}
+
 /* Which data set to open, and which part of it. */
 struct adl_dataset_options {
     const char *dir;    /* a directory, or a CSV file; may be NULL if `metadata` is given */

@@ -233,7 +233,6 @@ static struct adl_dataset *open_divided(const struct adl_dataset_options *option
 struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
                                      struct adl_error *err)
 {
-    const struct adl_dataset_division *division = &options->division;
-    bool divided = division->val_share != 0 || division->folds || division->fold;
-    return divided ? open_divided(options, err) : open_split(options, err);
+    return adl_dataset_is_divided(&options->division) ? open_divided(options, err)
+                                                      : open_split(options, err);
 }

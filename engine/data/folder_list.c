@@ -36,7 +36,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void sort(struct adl_names *names)
+void adl_names_sort(struct adl_names *names)
 {
     if (names->count > 0)
         qsort(names->items, names->count, sizeof *names->items, by_name);
@@ -53,7 +53,7 @@ static int read_names(struct adl_draft *draft, DIR *dir, struct adl_names *names
         if (!name || adl_names_add(names, name, err) < 0)
             return -1;
     }
-    sort(names);
+    adl_names_sort(names);
     return 0;
 }
 
@@ -292,7 +292,7 @@ int adl_folder_images(struct adl_draft *draft, const char *root, const char *nam
         else
             ADL_TRY(walk_directory(&w, w.links.items[i], depth, err));
     }
-    sort(images);
+    adl_names_sort(images);
     result = 0;
 out:
     adl_free(w.known);

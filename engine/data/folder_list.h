@@ -15,6 +15,8 @@ struct adl_names {
 
 /* Appends `name`, without a copy. Fails with ADL_ERR_NOMEM. */
 int adl_names_add(struct adl_names *names, const char *name, struct adl_error *err) ADL_MUST_CHECK;
+/* Puts them in byte order. */
+void adl_names_sort(struct adl_names *names);
 
 /* Adds to `classes` the names of the subdirectories of `path`, symbolic links to directories
  * included, in byte order. Unless `quiet`, counts as left out the directories of training runs,

@@ -20,7 +20,6 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "data/annotated.h"
-#include "data/folder_list.h"
 #include "data/lines.h"
 #include "io/file.h"
 
@@ -254,11 +253,6 @@ out:
 
 /* --- the directory -------------------------------------------------------------------- */
 
-static int by_text(const void *x, const void *y)
-{
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
 /* Adds the names of the XML files of a directory, without ".xml", in byte order. */
 static int list_files(struct adl_draft *draft, const char *path, struct adl_names *names,
                       struct adl_error *err)
@@ -279,8 +273,7 @@ static int list_files(struct adl_draft *draft, const char *path, struct adl_name
         }
     }
     closedir(listing);
-    if (names->count > 0)
-        qsort(names->items, names->count, sizeof *names->items, by_text);
+    adl_names_sort(names);
     return 0;
 }
 

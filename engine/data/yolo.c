@@ -20,7 +20,6 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "data/annotated.h"
-#include "data/folder_list.h"
 #include "data/lines.h"
 #include "image/image_decode.h"
 #include "io/file.h"
@@ -53,7 +52,7 @@ static char *bare_text(char *text)
 
 static int add_class(struct yolo *y, char *text, struct adl_error *err)
 {
-    int label, next = (int)y->a.label_count;
+    int label, next = (int)y->a.labels.count;
 
     if (adl_annotated_add_label(&y->a, bare_text(text), &label, err) < 0)
         return -1;
@@ -198,14 +197,14 @@ static int read_line(struct yolo *y, const struct adl_lines *lines, size_t pictu
         return adl_lines_fail(lines, "is not CLASS CX CY WIDTH HEIGHT, in fractions of the sides",
                               err);
     /* Without names, the classes are called by their numbers. */
-    while (!y->named && y->a.label_count <= (size_t)v[0]) {
+    while (!y->named && y->a.labels.count <= (size_t)v[0]) {
         char name[20];
         int label;
-        snprintf(name, sizeof name, "%zu", y->a.label_count);
+        snprintf(name, sizeof name, "%zu", y->a.labels.count);
         if (adl_annotated_add_label(&y->a, name, &label, err) < 0)
             return -1;
     }
-    if ((size_t)v[0] >= y->a.label_count)
+    if ((size_t)v[0] >= y->a.labels.count)
         return adl_lines_fail(lines, "has a class that has no name", err);
     edges[0] = v[1] - v[3] / 2;
     edges[1] = v[2] - v[4] / 2;
@@ -259,11 +258,6 @@ static int read_text(struct yolo *y, const char *stem, struct adl_error *err)
 out:
     adl_lines_close(&lines);
     return result;
-}
-
-static int by_text(const void *x, const void *y)
-{
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
 }
 
 /* Adds the texts below LABELS/BELOW, without ".txt". */
@@ -401,10 +395,9 @@ static int yolo_read(struct adl_draft *draft, struct adl_error *err)
         goto out;
     }
     ADL_TRY(read_classes(&y, err));
-    y.named = y.a.label_count > 0;
+    y.named = y.a.labels.count > 0;
     ADL_TRY(list_texts(&y, "", 0, &names, err));
-    if (names.count > 0)
-        qsort(names.items, names.count, sizeof *names.items, by_text);
+    adl_names_sort(&names);
     for (size_t i = 0; i < names.count; i++)
         ADL_TRY(read_text(&y, names.items[i], err));
     result = adl_annotated_place(&y.a, err);

@@ -99,18 +99,6 @@ static int check_parameters(json_t *parameters, struct adl_error *err)
     return 0;
 }
 
-/* Writes the value of a parameter as it would stand in a query. Returns its length. */
-static size_t value_text(const json_t *value, char *text, size_t size)
-{
-    if (json_is_boolean(value))
-        snprintf(text, size, "%s", json_is_true(value) ? "true" : "false");
-    else if (json_is_integer(value))
-        snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else
-        snprintf(text, size, "%.17g", json_real_value(value));
-    return strlen(text);
-}
-
 /* Reads the parameters of the request. */
 static int read_parameters(struct adl_inference_request *request, bool *binary,
                            struct adl_error *err)
@@ -135,7 +123,7 @@ static int read_parameters(struct adl_inference_request *request, bool *binary,
             *pair =
                 (struct adl_query_pair){name, json_string_value(value), json_string_length(value)};
         else
-            pair->value_length = value_text(value, texts[count], sizeof texts[count]);
+            pair->value_length = adl_params_value_text(value, texts[count], sizeof texts[count]);
         count++;
     }
     return adl_params_parse(&request->params, pairs, count, err);

@@ -20,11 +20,6 @@
 #include "base/size.h"
 #include "server/api/json_span.h"
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* --- splitting ------------------------------------------------------------------- */
 
 /* Returns where the next bracket or quote may be: blocks without one are skipped at once. */
@@ -135,7 +130,7 @@ static int split_other(struct splitter *s, struct adl_error *err)
         s->in_input &= s->depth > 2;
         s->in_inputs &= s->depth > 1;
     }
-    if (!is_blank(c))
+    if (!adl_json_is_blank(c))
         adl_str_append(s->head, s->at, 1);
     s->at++;
     return 0;

@@ -10,7 +10,7 @@
 
 const char *adl_json_skip_blanks(const char *at, const char *end)
 {
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+    while (at < end && adl_json_is_blank(*at))
         at++;
     return at;
 }

@@ -3,7 +3,13 @@
 
 /* Parts of JSON text, for bodies whose larger part is worth no value in memory. */
 
+#include <stdbool.h>
 #include <stddef.h>
+
+static inline bool adl_json_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 /* Returns the first byte from `at` that is no blank of JSON; `end` if there is none. */
 const char *adl_json_skip_blanks(const char *at, const char *end);

@@ -1,5 +1,5 @@
-/* Reads a request of /localize as JSON; see localize_json.h. The image is the larger part by far, so its
- * text is cut out before jansson reads the rest. */
+/* Reads a request of /localize as JSON; see localize_json.h. The image is the larger part by far,
+ * so its text is cut out before jansson reads the rest. */
 
 #include "server/api/localize_json.h"
 
@@ -29,7 +29,8 @@ static int cut_image(const char *body, size_t length, struct adl_str *head, stru
         adl_str_append(head, at, (size_t)(next - at));
         depth += *at == '{' || *at == '[';
         depth -= (*at == '}' || *at == ']') && depth > 0;
-        if (depth == 1 && (size_t)(next - at) == sizeof key - 1 && !memcmp(at, key, sizeof key - 1)) {
+        if (depth == 1 && (size_t)(next - at) == sizeof key - 1 &&
+            !memcmp(at, key, sizeof key - 1)) {
             const char *colon = adl_json_skip_blanks(next, end);
             const char *value = colon < end ? adl_json_skip_blanks(colon + 1, end) : end;
             if (value < end && *colon == ':' && *value == '"' && !image->data) {
@@ -41,7 +42,8 @@ static int cut_image(const char *body, size_t length, struct adl_str *head, stru
             }
         }
         if (head->length > ADL_LIMIT_INFERENCE_HEAD_BYTES)
-            return adl_fail(err, ADL_ERR_LIMIT, "the request has more than %zu KiB beside the image",
+            return adl_fail(err, ADL_ERR_LIMIT,
+                            "the request has more than %zu KiB beside the image",
                             ADL_LIMIT_INFERENCE_HEAD_BYTES / ADL_KIB);
         at = next;
     }
@@ -65,18 +67,15 @@ static int decode_image(struct adl_span *image, struct adl_error *err)
     return 0;
 }
 
-/* Writes a number or a boolean as the query has it; returns false if the value is neither. */
-static bool put_scalar(struct adl_str *text, const json_t *value)
+static bool is_scalar(const json_t *value)
 {
-    if (json_is_boolean(value))
-        adl_str_puts(text, json_is_true(value) ? "true" : "false");
-    else if (json_is_integer(value))
-        adl_str_printf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_real(value))
-        adl_str_printf(text, "%.17g", json_real_value(value));
-    else
-        return false;
-    return true;
+    return json_is_number(value) || json_is_boolean(value);
+}
+
+static void put_scalar(struct adl_str *text, const json_t *value)
+{
+    char scalar[32];
+    adl_str_append(text, scalar, adl_params_value_text(value, scalar, sizeof scalar));
 }
 
 /* Appends a member as a pair of the query. */
@@ -85,7 +84,7 @@ static int add_pair(struct adl_localize_json *request, const char *name, const j
 {
     struct adl_str text = {0};
     const json_t *item;
-    bool known = true;
+    bool known = is_scalar(value) || json_array_size(value) > 0;
     size_t i;
 
     if (request->count == ADL_LOCALIZE_JSON_PAIRS)
@@ -100,9 +99,11 @@ static int add_pair(struct adl_localize_json *request, const char *name, const j
     json_array_foreach(value, i, item)
     {
         adl_str_puts(&text, i > 0 ? "," : "");
-        known &= json_is_number(item) && put_scalar(&text, item);
+        known &= json_is_number(item);
+        put_scalar(&text, item);
     }
-    known &= json_array_size(value) > 0 || put_scalar(&text, value);
+    if (is_scalar(value))
+        put_scalar(&text, value);
     char *copy = request->texts[request->count];
     bool fits = known && !text.failed && text.length < sizeof *request->texts;
     if (fits)

@@ -231,6 +231,17 @@ static int fail_unknown(const char *name, struct adl_error *err)
         nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 
+size_t adl_params_value_text(const json_t *value, char *text, size_t size)
+{
+    if (json_is_boolean(value))
+        snprintf(text, size, "%s", json_is_true(value) ? "true" : "false");
+    else if (json_is_integer(value))
+        snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        snprintf(text, size, "%.17g", json_real_value(value));
+    return strlen(text);
+}
+
 int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pairs, size_t count,
                      struct adl_error *err)
 {

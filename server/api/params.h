@@ -5,6 +5,7 @@
  * the format of the answer. The parsing is strict: a parameter that is not understood is an
  * error, since ignoring it would give a result that the client did not ask for. */
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/limits.h"
@@ -31,6 +32,10 @@ struct adl_params {
     enum adl_box_mode boxes;
     enum adl_reply_heatmap heatmap;
 };
+
+/* Writes a boolean or a number of JSON as it would stand in a query. Returns its length, which
+ * `size` of 32 always holds. */
+size_t adl_params_value_text(const json_t *value, char *text, size_t size);
 
 /* Fills `params` from the defaults and a query of `count` pairs. Fails with ADL_ERR_ARG and a
  * message that names the parameter. */

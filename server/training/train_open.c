@@ -65,11 +65,6 @@ static void drop_bare_val(struct adl_train_run *run)
 /* Of files of boxes without splits, in which each split would be all of it, a tenth is val. */
 #define WHOLE_VAL_SHARE 0.1
 
-static bool is_divided(const struct adl_dataset_division *division)
-{
-    return division->val_share != 0 || division->folds || division->fold;
-}
-
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -85,7 +80,7 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 
     options.division.seed = s->seed;
     run->train = adl_dataset_open(&options, err);
-    if (run->train && run->train->whole && !is_divided(&options.division) &&
+    if (run->train && run->train->whole && !adl_dataset_is_divided(&options.division) &&
         !strcmp(options.split, "train")) {
         options.division.val_share = WHOLE_VAL_SHARE;
         adl_dataset_free(run->train);
