@@ -42,21 +42,6 @@ INLINE __m256i int8v_load(const uint8_t *x)
  * multiple of 32: what both compute is the same. */
 #define POOL_CHANNELS 32
 
-/* Finds the taps of output column q; returns how many. */
-INLINE int int8v_taps(const struct adl_int8_pool *j, int q, const uint8_t **taps)
-{
-    int count = 0, column = q * j->stride - j->pad_left;
-    for (int r = 0; r < j->size; r++)
-        for (int s = 0; s < j->size; s++)
-            taps[count++] = int8_tap(j->rows, j->steps, j->pad, j->w, r, column + s);
-    return count;
-}
-
-INLINE int int8v_pool_fits(const struct adl_int8_pool *j)
-{
-    return j->channels >= POOL_CHANNELS && j->size * j->size <= ADL_INT8_MAX_TAPS;
-}
-
 /* Applies the epilogue of a pooling op to 16 sums of 16 bits without sign. */
 INLINE __m128i int8v_pool_end(__m256i sums, const struct adl_int8_pool *j)
 {
@@ -96,39 +81,7 @@ INLINE void int8v_avg(const struct adl_int8_pool *j, const uint8_t *const *taps,
     _mm_storeu_si128((__m128i *)(out + c + 16), int8v_pool_end(second, j));
 }
 
-/* A row of the output; `average` is a constant at each call. */
-INLINE void int8v_pool(const struct adl_int8_pool *j, const int average)
-{
-    const uint8_t *taps[ADL_INT8_MAX_TAPS];
-
-    for (int q = 0; q < j->q; q++) {
-        uint8_t *out = j->out + (size_t)q * j->ldo;
-        int count = int8v_taps(j, q, taps);
-        for (size_t block = 0; block < j->channels; block += POOL_CHANNELS) {
-            size_t c = SMALLER(block, j->channels - POOL_CHANNELS);
-            if (average)
-                int8v_avg(j, taps, count, c, out);
-            else
-                int8v_max(j, taps, count, c, out);
-        }
-    }
-}
-
-static void ISA(int8_maxpool)(const struct adl_int8_pool *j)
-{
-    if (int8v_pool_fits(j))
-        int8v_pool(j, 0);
-    else
-        int8_pool_max(j);
-}
-
-static void ISA(int8_avgpool)(const struct adl_int8_pool *j)
-{
-    if (int8v_pool_fits(j))
-        int8v_pool(j, 1);
-    else
-        int8_pool_avg(j);
-}
+#include "kernels/int8_pool_loops.h"
 
 /* --- conversions --------------------------------------------------------------------- */
 

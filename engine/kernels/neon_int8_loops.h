@@ -169,21 +169,6 @@ static void ISA(int8_depthwise)(const struct adl_int8_depthwise *j)
 
 #define POOL_CHANNELS 16
 
-/* Finds the taps of output column q; returns how many. */
-INLINE int int8v_taps(const struct adl_int8_pool *j, int q, const uint8_t **taps)
-{
-    int count = 0, column = q * j->stride - j->pad_left;
-    for (int r = 0; r < j->size; r++)
-        for (int s = 0; s < j->size; s++)
-            taps[count++] = int8_tap(j->rows, j->steps, j->pad, j->w, r, column + s);
-    return count;
-}
-
-INLINE int int8v_pool_fits(const struct adl_int8_pool *j)
-{
-    return j->channels >= POOL_CHANNELS && j->size * j->size <= ADL_INT8_MAX_TAPS;
-}
-
 /* Applies the epilogue of a pooling op to 8 sums of 16 bits without sign. */
 INLINE uint8x8_t int8v_pool_end(uint16x8_t sums, const struct adl_int8_pool *j)
 {
@@ -220,39 +205,7 @@ INLINE void int8v_avg(const struct adl_int8_pool *j, const uint8_t *const *taps,
     vst1q_u8(out + c, vcombine_u8(int8v_pool_end(first, j), int8v_pool_end(second, j)));
 }
 
-/* A row of the output; `average` is a constant at each call. */
-INLINE void int8v_pool(const struct adl_int8_pool *j, const int average)
-{
-    const uint8_t *taps[ADL_INT8_MAX_TAPS];
-
-    for (int q = 0; q < j->q; q++) {
-        uint8_t *out = j->out + (size_t)q * j->ldo;
-        int count = int8v_taps(j, q, taps);
-        for (size_t block = 0; block < j->channels; block += POOL_CHANNELS) {
-            size_t c = SMALLER(block, j->channels - POOL_CHANNELS);
-            if (average)
-                int8v_avg(j, taps, count, c, out);
-            else
-                int8v_max(j, taps, count, c, out);
-        }
-    }
-}
-
-static void ISA(int8_maxpool)(const struct adl_int8_pool *j)
-{
-    if (int8v_pool_fits(j))
-        int8v_pool(j, 0);
-    else
-        int8_pool_max(j);
-}
-
-static void ISA(int8_avgpool)(const struct adl_int8_pool *j)
-{
-    if (int8v_pool_fits(j))
-        int8v_pool(j, 1);
-    else
-        int8_pool_avg(j);
-}
+#include "kernels/int8_pool_loops.h"
 
 /* --- conversions --------------------------------------------------------------------- */
 
