@@ -97,7 +97,7 @@ static int wait_for_exit(pid_t pid, int patience_ms)
             return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
         poll(NULL, 0, 10);
     }
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     return -1;
 }
@@ -221,14 +221,14 @@ int test_server_ready(const struct test_server *server)
 void test_server_signal(const struct test_server *server, int number)
 {
     if (server->pid > 0)
-        kill(server->pid, number);
+        test_kill(server->pid, number);
 }
 
 int test_server_stop(struct test_server *server)
 {
     if (server->pid <= 0)
         return -1;
-    kill(server->pid, SIGTERM);
+    test_kill(server->pid, SIGTERM);
     int status = wait_for_exit(server->pid, 3 * PATIENCE_MS);
     if (status != 0) {
         char *log = test_server_log(server);

@@ -18,6 +18,7 @@
 #include <CUnit/Basic.h>
 #include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -132,6 +133,14 @@ const char *test_shared_dir(void)
 const char *test_tmp_dir(void)
 {
     return tmp_dir;
+}
+
+int test_kill(pid_t pid, int number)
+{
+    if (pid > 1)
+        return kill(pid, number);
+    TEST_FAIL("signal %d for process %d, which is no process of a test", number, (int)pid);
+    return -1;
 }
 
 static void remove_tree(const char *path)

@@ -142,18 +142,21 @@ static void killed(void)
         return;
     CU_ASSERT_EQUAL(post_status(&service, service.jpeg, service.jpeg_length), 200);
     pid_t first = only_helper(&service);
-    kill(first, SIGKILL);
+    test_kill(first, SIGKILL);
     CU_ASSERT(helper_process_ended(first)); /* it is gone when the next request comes */
     for (int stage = 0; stage < 2; stage++) {
         CU_ASSERT_EQUAL(post_status(&service, service.jpeg, service.jpeg_length), 200);
         pid_t pid = only_helper(&service);
+        if (pid <= 0)
+            break;
         post.bytes = test_slow_picture(stage == 0 ? 3000 : 400, &post.length);
         if (stage == 1)
-            kill(pid, SIGSTOP);
+            test_kill(pid, SIGSTOP);
         CU_ASSERT_FATAL(pthread_create(&thread, NULL, post_slowly, &post) == 0);
         poll(NULL, 0, 50);
-        kill(pid, SIGKILL);
+        test_kill(pid, SIGKILL);
         pthread_join(thread, NULL);
+        CU_ASSERT(helper_process_ended(pid)); /* the next request must not get it */
         /* On a fast machine the first one may have been decoded by then. */
         CU_ASSERT(post.status == 503 || (stage == 0 && post.status == 200));
         adl_free(post.bytes);
@@ -162,7 +165,7 @@ static void killed(void)
     CU_ASSERT(test_metric(&service.server, "\nadl_decoder_restarts_total{reason=\"killed\"}") >= 2);
     pid_t last = only_helper(&service);
     test_service_close(&service);
-    CU_ASSERT(kill(last, 0) < 0);
+    CU_ASSERT(test_kill(last, 0) < 0);
 }
 
 /* A server that is killed takes its helpers with it. */
@@ -173,7 +176,7 @@ static void none_is_left(void)
     if (!test_service_open(&service, 100, 80, on))
         return;
     pid_t pid = only_helper(&service);
-    kill(service.server.pid, SIGKILL);
+    test_kill(service.server.pid, SIGKILL);
     waitpid(service.server.pid, NULL, 0);
     service.server.pid = 0;
     CU_ASSERT(helper_process_ended(pid));

@@ -486,7 +486,7 @@ static void ends_at_once_on_a_second_signal(void)
     int fd = begin_request();
     test_server_signal(&service.server, SIGTERM);
     poll(NULL, 0, 500);
-    CU_ASSERT_EQUAL(kill(service.server.pid, 0), 0);
+    CU_ASSERT_EQUAL(test_kill(service.server.pid, 0), 0);
     test_server_signal(&service.server, SIGTERM);
     CU_ASSERT_EQUAL(ended(2000), -SIGTERM);
     close(fd);

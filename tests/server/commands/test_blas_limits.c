@@ -57,7 +57,7 @@ static int wait_for(pid_t pid, double limit_ms)
 
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (adl_clock_ms(begin, adl_clock_ns()) > limit_ms) {
-            kill(pid, SIGKILL);
+            test_kill(pid, SIGKILL);
             waitpid(pid, &status, 0);
             return -1;
         }
@@ -153,7 +153,7 @@ static void watch_threads(const char *before, const char *library)
         most = threads > most ? threads : most;
         if ((loaded && adl_clock_ms(loaded, now) > WATCH_MS) ||
             adl_clock_ms(begin, now) > LIMIT_MS) {
-            kill(pid, SIGKILL);
+            test_kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             break;
         }

@@ -143,7 +143,7 @@ static void reads_a_pipe_once(void)
     command_expect(
         RUN("convert", "--arch", TINY, command_path("pipe"), command_path("piped.safetensors")), 0,
         "a pipe");
-    kill(feeder, SIGKILL);
+    test_kill(feeder, SIGKILL);
     waitpid(feeder, NULL, 0);
     struct adl_model *back = adl_model_load(command_path("piped.safetensors"), NULL, &err);
     TEST_OK(back ? 0 : -1, &err);

@@ -70,7 +70,7 @@ static pid_t start_run(const char *epochs, bool resume)
             return pid;
     }
     TEST_FAIL("the run has not saved in half a minute");
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     return -1;
 }
@@ -92,7 +92,7 @@ static void a_directory_has_one_run(void)
     CU_ASSERT(TRAIN("run", true, &err, "--epochs", "1") < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
 
-    kill(pid, SIGHUP);
+    test_kill(pid, SIGHUP);
     CU_ASSERT(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CU_ASSERT_NOT_EQUAL(access(scratch_path("run/.lock"), F_OK), 0);
     snprintf(digest, sizeof digest, "%s", train_digest("run/last.safetensors"));
@@ -101,7 +101,7 @@ static void a_directory_has_one_run(void)
     pid = start_run("100000", true);
     if (pid < 0)
         return;
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     CU_ASSERT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
     CU_ASSERT_EQUAL(access(scratch_path("run/.lock"), F_OK), 0);
     scratch_append("run/.last.safetensors.0123456789abcdef.tmp", "half a file");

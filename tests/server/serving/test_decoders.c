@@ -259,8 +259,8 @@ static void finish_ends(pid_t before)
     CU_ASSERT(after != before);
     CU_ASSERT_EQUAL(adl_decoders_count(decoders), 1);
     adl_decoders_free(decoders);
-    CU_ASSERT(kill(after, 0) < 0); /* not even a zombie is left */
-    CU_ASSERT(kill(before, 0) < 0);
+    CU_ASSERT(test_kill(after, 0) < 0); /* not even a zombie is left */
+    CU_ASSERT(test_kill(before, 0) < 0);
     free(small.data);
 }
 
@@ -270,7 +270,7 @@ static void killed_before_a_request(void)
     if (!begin_ends())
         return;
     pid_t pid = only_helper();
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     CU_ASSERT(helper_process_ended(pid));
     CU_ASSERT_EQUAL(decode(NULL), ADL_ERR_NONE);
     CU_ASSERT_EQUAL(restarts(ADL_DECODER_KILLED), 1);
@@ -284,7 +284,7 @@ static void killed_after_an_answer(void)
     pid_t pid = only_helper();
     CU_ASSERT_EQUAL(decode(NULL), ADL_ERR_NONE);
     CU_ASSERT_EQUAL(only_helper(), pid); /* which was used again */
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     CU_ASSERT(helper_process_ended(pid));
     finish_ends(pid);
 }
@@ -301,7 +301,7 @@ static int kill_it(void *context, struct adl_error *err)
 
     (void)err;
     killer->calls++;
-    kill(killer->pid, killer->number);
+    test_kill(killer->pid, killer->number);
     return 0;
 }
 
@@ -312,7 +312,7 @@ static void killed_with_the_file(void)
         return;
     struct killer killer = {only_helper(), SIGKILL, 0};
     const struct adl_pause pause = {kill_it, &killer};
-    kill(killer.pid, SIGSTOP);
+    test_kill(killer.pid, SIGSTOP);
     CU_ASSERT_EQUAL(decode(&pause), ADL_ERR_NOMEM);
     CU_ASSERT(killer.calls > 0);
     CU_ASSERT_EQUAL(restarts(ADL_DECODER_KILLED), 1);
@@ -370,7 +370,7 @@ static void hung(void)
         if (!begin_ends_for(1))
             return;
         pid_t pid = only_helper();
-        kill(pid, SIGSTOP);
+        test_kill(pid, SIGSTOP);
         CU_ASSERT_EQUAL(decode(limited ? NULL : &pause), ADL_ERR_BUSY);
         CU_ASSERT_EQUAL(restarts(ADL_DECODER_LATE), 1);
         finish_ends(pid);
@@ -455,7 +455,7 @@ static void many_threads(void)
     for (int i = 0; i < 6; i++) {
         pid_t found[MAX_HELPER_PROCESSES];
         poll(NULL, 0, 2);
-        if (helper_processes(getpid(), found) > 0 && kill(found[0], SIGKILL) == 0)
+        if (helper_processes(getpid(), found) > 0 && test_kill(found[0], SIGKILL) == 0)
             killed[count++] = found[0];
     }
     for (int i = 0; i < THREADS; i++) {
