@@ -165,12 +165,15 @@ static int values_to_json(const struct adl_arch *arch, json_t *json)
     char name[80];
 
     for (size_t i = 0; (option = adl_method_option_at(i, &method)); i++) {
-        double value = arch->method_values[i].number;
+        const union adl_method_value value = arch->method_values[i];
+        const bool choice = option->kind == ADL_METHOD_CHOICE;
         if (!option->in_network || !adl_method_set_has(arch->methods, method) ||
-            value == option->value)
+            (choice ? (double)value.integer : value.number) == option->value)
             continue;
         value_name(option, name, sizeof name);
-        if (json_object_set_new(json, name, json_real(value)) < 0)
+        if (json_object_set_new(json, name,
+                                choice ? json_string(option->choices[value.integer])
+                                       : json_real(value.number)) < 0)
             return -1;
     }
     return 0;
@@ -295,6 +298,11 @@ static int read_values(const json_t *json, struct adl_arch *arch, struct adl_err
             continue;
         double *value = &arch->method_values[i].number;
         value_name(option, name, sizeof name);
+        if (option->kind == ADL_METHOD_CHOICE) {
+            if (read_choice(json, name, option->choices, &arch->method_values[i].integer, err) < 0)
+                return -1;
+            continue;
+        }
         if (read_double(json, name, value, err) < 0)
             return -1;
         if (!(*value >= option->min && *value <= option->max))

@@ -26,7 +26,12 @@
  * While z1[y] is small, the area term shrinks M unopposed, and a sigmoid near 0 hardly comes back.
  * So training may begin with the classifier alone (--bas-warmup; the published training does not).
  *
- * At inference the class map is M. New convolutions start as Xavier's uniform distribution. */
+ * At inference the class map is M. New convolutions start as Xavier's uniform distribution.
+ *
+ * The published head of MobileNetV1 has two 3x3 convolutions before the classifier and a 3x3
+ * convolution to all classes for M: six times the parameters of the network. With --bas-head light
+ * the classifier is one 1x1 convolution, as without this method, and M comes from a depthwise 3x3
+ * and a 1x1 convolution. */
 
 #include <string.h>
 
@@ -39,7 +44,10 @@
 #include "train/loss.h"
 
 /* The options, in the order of the list below. */
-enum { ALPHA, BETA, WARMUP };
+enum { ALPHA, BETA, WARMUP, HEAD };
+
+enum { HEAD_PUBLISHED, HEAD_LIGHT };
+static const char *const heads[] = {"published", "light", NULL};
 
 /* The taps of the graph, in the order in which they are added. */
 enum { TAP_FOREGROUND, TAP_BACKGROUND, TAP_MAP };
@@ -263,8 +271,23 @@ static int bas_add(struct adl_graph *graph, const char *name, const struct adl_o
 static int bas_class_map(struct adl_graph *graph, const struct adl_method_base *base, int input)
 {
     int x = base->upper(graph, base->context, input);
+    if (base->values[HEAD].integer == HEAD_LIGHT)
+        return adl_branch_conv(graph, x, "classifier_cls", base->num_classes, 1, true);
     return adl_branch_classifier(graph, x, "classifier_cls", base->head_channels, base->num_classes,
                                  true);
+}
+
+/* Appends the map of the object for each class, M. */
+static int bas_object_maps(struct adl_graph *graph, const struct adl_method_base *base)
+{
+    int x = base->features;
+    if (base->values[HEAD].integer == HEAD_LIGHT) {
+        x = adl_branch_depthwise(graph, x, "classifier_loc.dw", 3, true);
+        x = adl_branch_conv(graph, x, "classifier_loc.pw", base->num_classes, 1, true);
+    } else {
+        x = adl_branch_conv(graph, x, "classifier_loc.0", base->num_classes, 3, true);
+    }
+    return adl_sigmoid(graph, x, "classifier_loc.1");
 }
 
 static void bas_branches(struct adl_graph *graph, const struct adl_method_base *base)
@@ -272,8 +295,7 @@ static void bas_branches(struct adl_graph *graph, const struct adl_method_base *
     int features = base->features;
     int class_map = bas_class_map(graph, base, features);
     int logits = adl_global_avgpool(graph, class_map, "avgpool");
-    int maps = adl_branch_conv(graph, features, "classifier_loc.0", base->num_classes, 3, true);
-    maps = adl_sigmoid(graph, maps, "classifier_loc.1");
+    int maps = bas_object_maps(graph, base);
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, logits);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
     adl_graph_set_output(graph, ADL_OUTPUT_CLASS_MAP, maps);
@@ -354,6 +376,9 @@ static const struct adl_method_option options[] = {
      .help = "weight of the area of the label's map; more makes smaller boxes"},
     {"bas-warmup", ADL_METHOD_NUMBER, 1, 0, 100000, .metavar = "EPOCHS",
      .help = "epochs in which the classifier alone learns, before its scores train the map"},
+    {"bas-head", ADL_METHOD_CHOICE, HEAD_PUBLISHED, 0, 0, .choices = heads, .metavar = "WHICH",
+     .in_network = true,
+     .help = "layers of the head: those of the authors, or few with hardly any parameters"},
     {0},
 };
 

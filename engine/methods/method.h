@@ -39,7 +39,7 @@ struct adl_method_option {
     const char *metavar;
     const char *help; /* no capital, no full stop */
     /* The network depends on it at inference too, so model files record it
-     * (adl_arch.method_values). Numbers only. */
+     * (adl_arch.method_values). Numbers and choices only. */
     bool in_network;
 };
 

@@ -37,7 +37,7 @@ static struct adl_graph *small_graph(void)
         .head_channels = BAS_HEAD, .num_classes = BAS_CLASSES, .upper = append_upper};
     CU_ASSERT_FATAL(graph != NULL);
     base.features = append_layer(graph, "stem", 0, 3, 1);
-    adl_method_bas.branches(graph, &base);
+    adl_method_add_branches(graph, &adl_method_bas, base, test_method_values(NULL));
     TEST_OK(adl_graph_finish(graph, &err), &err);
     return graph;
 }

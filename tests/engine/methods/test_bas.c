@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -148,22 +149,24 @@ static void gradients_are_divided(void)
 
 enum { IMAGE = 64, IMAGE_CLASSES = 5, BATCH = 2 };
 
-static struct adl_graph *backbone_graph(const struct adl_backbone *backbone)
+/* Makes the network of a backbone with one of the heads, by its name in files. */
+static struct adl_graph *backbone_graph(const struct adl_backbone *backbone, const char *head)
 {
     struct adl_error err = {0};
     struct adl_arch arch;
-    adl_arch_init(&arch, backbone);
-    arch.methods = adl_method_alone(&adl_method_bas);
-    arch.num_classes = IMAGE_CLASSES;
+    json_t *json = json_pack("{s:s, s:i, s:s, s:s}", "name", backbone->name, "num_classes",
+                             IMAGE_CLASSES, "method", "bas", "bas_head", head);
+    CU_ASSERT_FATAL(adl_arch_from_json(&arch, json, &err) == 0);
+    json_decref(json);
     arch.width = 0.25;
     struct adl_graph *graph = adl_arch_build(&arch, IMAGE, IMAGE, &err);
     CU_ASSERT_FATAL(graph != NULL);
     return graph;
 }
 
-static void the_same_bits_for_any_threads_and_memory(void)
+static void same_bits(const char *head)
 {
-    struct adl_graph *graph = backbone_graph(&adl_backbone_mobilenet_v1);
+    struct adl_graph *graph = backbone_graph(&adl_backbone_mobilenet_v1, head);
     uint64_t bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 1);
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 2), bits);
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 3), bits);
@@ -171,6 +174,47 @@ static void the_same_bits_for_any_threads_and_memory(void)
     bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_BF16, 1);
     CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_BF16, 2), bits);
     adl_graph_free(graph);
+}
+
+static void the_same_bits_for_any_threads_and_memory(void)
+{
+    same_bits("published");
+    same_bits("light");
+}
+
+/* The light head has a classifier like that of the network without the method, and for the map one
+ * 3x3 filter a channel and one weight a channel and class; files say which head it is. */
+static void the_light_head_is_small(void)
+{
+    static const char *const heads[] = {"published", "light"};
+    struct adl_error err = {0};
+    struct adl_arch arch;
+    size_t counts[2] = {0};
+
+    for (int i = 0; i < 2; i++) {
+        struct adl_graph *graph = backbone_graph(&adl_backbone_mobilenet_v1, heads[i]);
+        for (int p = 0; p < adl_graph_param_count(graph); p++)
+            if (adl_arch_is_branch(adl_graph_param(graph, p)->name))
+                counts[i] += adl_graph_param(graph, p)->count;
+        adl_graph_free(graph);
+    }
+    const size_t last = 256, fine = 128, classes = IMAGE_CLASSES;
+    CU_ASSERT_EQUAL(counts[1], (last + 1) * classes + 9 * fine + (fine + 1) * classes);
+    CU_ASSERT_EQUAL(counts[0], 2 * 9 * last * last + 2 * last + (last + 1) * classes +
+                                   (9 * fine + 1) * classes);
+
+    adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
+    arch.methods = adl_method_alone(&adl_method_bas);
+    arch.num_classes = IMAGE_CLASSES;
+    for (int i = 0; i < 2; i++) {
+        json_t *json = adl_arch_to_json(&arch);
+        const char *said = json_string_value(json_object_get(json, "bas_head"));
+        CU_ASSERT(i == 0 ? said == NULL : said && !strcmp(said, "light"));
+        json_object_set_new(json, "bas_head", json_string(i == 0 ? "light" : "heavy"));
+        CU_ASSERT_EQUAL(adl_arch_from_json(&arch, json, &err), i == 0 ? 0 : -1);
+        json_decref(json);
+    }
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "bas_head is neither"));
 }
 
 /* Whether two arrays agree up to rounding. */
@@ -230,11 +274,11 @@ static bool is_tested(const struct adl_backbone *backbone)
 
 /* At inference the network is that of training with running statistics, without the branches of
  * training; its class map is M. */
-static void check_inference(const struct adl_backbone *backbone)
+static void check_inference(const struct adl_backbone *backbone, const char *head)
 {
     struct adl_error err = {0};
     const struct adl_train_mode mode = {.frozen_batchnorm = true};
-    struct adl_graph *graph = backbone_graph(backbone);
+    struct adl_graph *graph = backbone_graph(backbone, head);
     size_t count = (size_t)adl_graph_param_count(graph);
     float **params = adl_calloc(count, sizeof *params);
     for (size_t i = 0; i < count; i++) {
@@ -277,7 +321,8 @@ static void inference_gives_the_map(void)
 {
     for (const struct adl_backbone *const *backbone = adl_backbones; *backbone; backbone++)
         if (is_tested(*backbone))
-            check_inference(*backbone);
+            check_inference(*backbone, "published");
+    check_inference(&adl_backbone_mobilenet_v1, "light");
 }
 
 /* A step of each backbone: threads change no bit, and a gradient reaches every layer. */
@@ -286,7 +331,7 @@ static void every_backbone_trains(void)
     for (const struct adl_backbone *const *backbone = adl_backbones; *backbone; backbone++) {
         if (!is_tested(*backbone) || (TEST_WATCHED && *backbone != &adl_backbone_mobilenet_v1))
             continue;
-        struct adl_graph *graph = backbone_graph(*backbone);
+        struct adl_graph *graph = backbone_graph(*backbone, "published");
         uint64_t bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 2);
         if (bits != method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 1))
             TEST_FAIL("%s: other bits with two threads", (*backbone)->name);
@@ -313,6 +358,7 @@ TEST_SUITE(bas, {"agrees with PyTorch", agrees_with_pytorch},
            {"the copy keeps running statistics", the_copy_keeps_running_statistics},
            {"gradients are divided", gradients_are_divided},
            {"the same bits for any threads and memory", the_same_bits_for_any_threads_and_memory},
+           {"the light head is small", the_light_head_is_small},
            {"inference gives the map", inference_gives_the_map},
            {"every backbone trains", every_backbone_trains},
            {"what it cannot do is refused", what_it_cannot_do_is_refused});
