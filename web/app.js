@@ -44,4 +44,10 @@ async function start() {
     startLate();
 }
 
-void start();
+/* The empty page is painted before the scripts work, which takes longer than the painting. A page in
+ * the background is not painted until somebody looks. */
+if (document.hidden) {
+    void start();
+} else {
+    requestAnimationFrame(() => setTimeout(start));
+}
