@@ -267,8 +267,7 @@ static void check_rules(const struct adl_session *session, size_t pixels)
 static bool is_tested(const struct adl_backbone *backbone)
 {
     if (!strncmp(backbone->name, "res", 3))
-        return !strcmp(backbone->name, "resnet18") || !strcmp(backbone->name, "resnet50") ||
-               !strcmp(backbone->name, "resnet50_se");
+        return !strcmp(backbone->name, "resnet18") || !strcmp(backbone->name, "resnet50");
     return backbone->has_fine_base;
 }
 

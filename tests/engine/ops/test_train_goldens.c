@@ -369,6 +369,9 @@ TEST_SUITE(train_goldens, {"vgg16 with drop masks", vgg16},
            {"resnet50 with importance maps", resnet50}, {"resnet50_se", resnet50_se},
            {"resnet50_cbam", resnet50_cbam}, {"resnet50_bam", resnet50_bam},
            {"inception_v3", inception_v3}, {"mobilenet_v1, all three", mobilenet_v1});
+TEST_UNWATCHED(two_classifiers);
+TEST_UNWATCHED(guided_branches);
+TEST_UNWATCHED(resnet50_cbam);
 TEST_UNWATCHED(vgg16);
 TEST_UNWATCHED(resnet50);
 TEST_UNWATCHED(resnet50_se);

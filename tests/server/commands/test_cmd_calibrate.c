@@ -237,3 +237,4 @@ TEST_SUITE(cmd_calibrate, {"boxes are not needed", boxes_are_not_needed},
            {"before is the model as it is", before_is_the_model_as_it_is},
            {"rules that are not chosen from", rules_that_are_not_chosen_from},
            {"mistakes are named", mistakes_are_named});
+TEST_UNWATCHED(the_written_model_is_as_good_as_it_says);

@@ -36,4 +36,5 @@ static void weights_pass_from_method_to_method(void)
 
 TEST_SUITE(train_branches, {"the same bits however it runs", same_bits_however_it_runs},
            {"weights pass from method to method", weights_pass_from_method_to_method});
+TEST_UNWATCHED(same_bits_however_it_runs);
 TEST_SLOW(same_bits_however_it_runs);

@@ -275,4 +275,5 @@ TEST_SUITE(train_labels, {"it learns and localizes", it_learns_and_localizes},
            {"it resumes to the same bits", it_resumes_to_the_same_bits},
            {"even classes have even weights", even_classes_have_even_weights},
            {"what knows one label is refused", what_knows_one_label_is_refused});
+TEST_UNWATCHED(it_learns_and_localizes);
 TEST_SLOW(it_learns_and_localizes);
