@@ -169,12 +169,25 @@ bool adl_method_set_changes_images(struct adl_method_set set)
     return false;
 }
 
+/* Returns the least of the values above 0; 0 if there is none. */
+static double least_above_0(double least, double value)
+{
+    return value > 0 && (least <= 0 || value < least) ? value : least;
+}
+
 double adl_method_set_clip_norm(struct adl_method_set set)
 {
     double least = 0;
     EACH(method, set)
-    if (method->clip_norm > 0 && (least <= 0 || method->clip_norm < least))
-        least = method->clip_norm;
+    least = least_above_0(least, method->clip_norm);
+    return least;
+}
+
+double adl_method_set_new_layers_ratio(struct adl_method_set set)
+{
+    double least = 0;
+    EACH(method, set)
+    least = least_above_0(least, method->new_layers_ratio);
     return least;
 }
 

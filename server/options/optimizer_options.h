@@ -39,7 +39,7 @@ struct adl_optimizer_settings {
     {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
      .default_note = "0.01, with adamw 0.001", .help = "learning rate"},                       \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
-     .value = "10", .metavar = "RATIO",                                                        \
+     .value = "10", .metavar = "RATIO", .default_note = "10, or the method's own",             \
      .help = "learning rate of the new layers, as a multiple of --lr"},                        \
     {"momentum", ADL_DOUBLE(s, field.momentum), .min = 0, .max = 1, .value = "0.9",            \
      .metavar = "M", .help = "momentum of SGD (Nesterov)"},                                    \

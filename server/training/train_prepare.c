@@ -83,7 +83,7 @@ int adl_train_prepare(struct adl_train_run *run, struct adl_error *err)
     if (adl_train_choose_shards(run, err) < 0 || adl_train_make_model(run, err) < 0 ||
         adl_train_limit_val(run, err) < 0)
         return -1;
-    adl_train_choose_clip(run);
+    adl_train_choose_by_method(run);
     if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
         return -1;
     if (!s->resume && !s->find_lr && adl_train_open_dir(run, err) < 0)

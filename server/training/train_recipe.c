@@ -63,11 +63,14 @@ void adl_train_choose_recipe(struct adl_train_run *run)
                    s->method.optimizer.lr, s->method.optimizer.lr_classifier_ratio);
 }
 
-void adl_train_choose_clip(struct adl_train_run *run)
+void adl_train_choose_by_method(struct adl_train_run *run)
 {
-    double limit = adl_method_set_clip_norm(run->model->arch.methods);
+    const struct adl_method_set methods = run->model->arch.methods;
+    const double limit = adl_method_set_clip_norm(methods);
+    const double ratio = adl_method_set_new_layers_ratio(methods);
 
-    if (run->chosen.clip_given)
-        return;
-    run->chosen.clip_norm = limit > 0 || !run->fine_tunes ? limit : CLIP_NORM;
+    if (!run->chosen.clip_given)
+        run->chosen.clip_norm = limit > 0 || !run->fine_tunes ? limit : CLIP_NORM;
+    if (!run->chosen.ratio_given && !run->fine_tunes && ratio > 0)
+        run->chosen.method.optimizer.lr_classifier_ratio = ratio;
 }

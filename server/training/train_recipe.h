@@ -11,8 +11,9 @@
  * the state is read, before the network is made. */
 void adl_train_choose_recipe(struct adl_train_run *run);
 
-/* Chooses the limit of the gradient's norm unless the user gives it: that of the method, and a
- * limit of its own for few images. After the model is made. */
-void adl_train_choose_clip(struct adl_train_run *run);
+/* Chooses what the user does not give: the limit of the gradient's norm (that of the method, and
+ * one of its own for few images), and, unless the images are few, the ratio of the new layers'
+ * learning rate that the method asks for. After the model is made. */
+void adl_train_choose_by_method(struct adl_train_run *run);
 
 #endif

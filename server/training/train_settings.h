@@ -34,8 +34,9 @@ struct adl_train_settings {
     const char *key;    /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
     const char *prefix; /* of the names of its weights that are taken; NULL: found */
     bool resume;
-    int recipe;      /* enum adl_train_recipe_choice */
-    bool rate_given; /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */
+    int recipe;       /* enum adl_train_recipe_choice */
+    bool rate_given;  /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */
+    bool ratio_given; /* lr_classifier_ratio, by the user; else the method may choose it */
     int epochs;
     int batch_size;
     int accumulate; /* batches per optimizer step */
@@ -96,8 +97,8 @@ static inline bool adl_train_decodes_fast(const struct adl_train_settings *setti
 static inline void adl_train_note_given(struct adl_train_settings *settings,
                                         const struct adl_options *options)
 {
-    settings->rate_given =
-        adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
+    settings->ratio_given = adl_options_given(options, "lr-classifier-ratio");
+    settings->rate_given = adl_options_given(options, "lr") || settings->ratio_given;
     adl_optimizer_note_given(&settings->method.optimizer, options);
     settings->clip_given = adl_options_given(options, "clip-norm");
 }

@@ -103,7 +103,37 @@ static void models_keep_their_method(void)
     CU_ASSERT(loads_as("bas2/last.safetensors", NULL, &err));
 }
 
+/* The ratio of the new layers' learning rate that a run has recorded. */
+static double ratio_of(const char *file)
+{
+    double ratio = -1;
+    struct adl_model *model = train_load(file);
+    CU_ASSERT_FATAL(model != NULL);
+    CU_ASSERT_EQUAL(
+        json_unpack(model->training, "{s:{s:f}}", "config", "lr_classifier_ratio", &ratio), 0);
+    adl_model_free(model);
+    return ratio;
+}
+
+/* The method asks for its authors' rate, unless the user gives one; a resumed run keeps it. */
+static void new_layers_have_their_own_rate(void)
+{
+    struct adl_error err;
+    train_directories("bas-rate");
+    TEST_OK(TRAIN("own", false, &err, "--method", "bas", "--bas-head", "light", "--epochs", "1"),
+            &err);
+    TEST_OK(TRAIN("own", false, &err, "--method", "bas", "--bas-head", "light", "--epochs", "2",
+                  "--resume"),
+            &err);
+    CU_ASSERT_EQUAL(ratio_of("own/last.safetensors"), 1);
+    TEST_OK(TRAIN("given", false, &err, METHOD, "--epochs", "1"), &err);
+    CU_ASSERT_EQUAL(ratio_of("given/last.safetensors"), 2);
+    TEST_OK(TRAIN("cam", false, &err, "--method", "cam", "--epochs", "1"), &err);
+    CU_ASSERT_EQUAL(ratio_of("cam/last.safetensors"), 10);
+}
+
 TEST_SUITE(train_bas, {"the same bits however it runs", same_bits_however_it_runs},
            {"learns two colours", learns_two_colours},
-           {"models keep their method", models_keep_their_method});
+           {"models keep their method", models_keep_their_method},
+           {"new layers have their own rate", new_layers_have_their_own_rate});
 TEST_SLOW(learns_two_colours);
