@@ -4,33 +4,16 @@
 
 #include "ops/ops.h"
 
-static int convolve(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr,
-                    bool xavier)
-{
-    int output = adl_conv(graph, input, name, attr);
-    if (output >= 0 && xavier)
-        adl_graph_set_xavier(graph,
-                             adl_graph_find_param(graph, adl_graph_name(graph, "%s.weight", name)));
-    return output;
-}
-
 int adl_branch_conv(struct adl_graph *graph, int input, const char *name, int k, int side,
                     bool xavier)
 {
     struct adl_conv_attr attr = adl_conv_centred(k, side, side, 1);
     attr.bias = true;
-    return convolve(graph, input, name, attr, xavier);
-}
-
-int adl_branch_depthwise(struct adl_graph *graph, int input, const char *name, int side,
-                         bool xavier)
-{
-    if (input < 0)
-        return -1;
-    const int channels = adl_graph_value(graph, input)->shape.c;
-    struct adl_conv_attr attr = adl_conv_centred(channels, side, side, 1);
-    attr.groups = channels;
-    return convolve(graph, input, name, attr, xavier);
+    int output = adl_conv(graph, input, name, attr);
+    if (output >= 0 && xavier)
+        adl_graph_set_xavier(graph,
+                             adl_graph_find_param(graph, adl_graph_name(graph, "%s.weight", name)));
+    return output;
 }
 
 int adl_branch_classifier(struct adl_graph *graph, int input, const char *name, int channels,

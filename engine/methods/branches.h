@@ -11,10 +11,6 @@
 int adl_branch_conv(struct adl_graph *graph, int input, const char *name, int k, int side,
                     bool xavier);
 
-/* The same without a bias and for each channel alone (depthwise). */
-int adl_branch_depthwise(struct adl_graph *graph, int input, const char *name, int side,
-                         bool xavier);
-
 /* Appends two 3x3 convolutions to `channels` with ReLUs, and a 1x1 convolution to a map for each
  * class, called NAME.0 to NAME.4; returns the maps. */
 int adl_branch_classifier(struct adl_graph *graph, int input, const char *name, int channels,

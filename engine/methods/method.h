@@ -119,9 +119,9 @@ struct adl_method {
     /* The limit on the norm of the gradient that training has unless told otherwise; 0: none. For
      * methods whose loss can explode. */
     double clip_norm;
-    /* The ratio of the new layers' learning rate to that of the others which training has unless
-     * told otherwise; 0: that of all methods. */
-    double new_layers_ratio;
+    /* Returns the ratio of the new layers' learning rate to that of the others which training has
+     * unless told otherwise; 0: that of all methods, which NULL stands for as well. */
+    double (*new_layers_ratio)(const union adl_method_value *values);
     bool follows_progress; /* what it does depends on mode->progress */
     /* The op of its layers: one input and an output of the same shape, no parameters,
      * training_only (ops/train.h has its training side). Its attribute says where the options of

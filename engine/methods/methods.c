@@ -183,11 +183,13 @@ double adl_method_set_clip_norm(struct adl_method_set set)
     return least;
 }
 
-double adl_method_set_new_layers_ratio(struct adl_method_set set)
+double adl_method_set_new_layers_ratio(struct adl_method_set set,
+                                       const union adl_method_value *values)
 {
     double least = 0;
     EACH(method, set)
-    least = least_above_0(least, method->new_layers_ratio);
+    if (method->new_layers_ratio)
+        least = least_above_0(least, method->new_layers_ratio(adl_method_values(values, method)));
     return least;
 }
 

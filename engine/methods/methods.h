@@ -57,7 +57,8 @@ bool adl_method_set_changes_images(struct adl_method_set set);
  */
 double adl_method_set_clip_norm(struct adl_method_set set);
 /* Returns the least ratio of learning rates that a method of the set asks for; 0: none does. */
-double adl_method_set_new_layers_ratio(struct adl_method_set set);
+double adl_method_set_new_layers_ratio(struct adl_method_set set,
+                                       const union adl_method_value *values);
 /* Returns whether what a method of the set does depends on how far the run has come. */
 bool adl_method_set_follows_progress(struct adl_method_set set);
 /* Returns the first method of the set whose layers save an attention; NULL if there is none. */

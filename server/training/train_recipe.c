@@ -67,7 +67,7 @@ void adl_train_choose_by_method(struct adl_train_run *run)
 {
     const struct adl_method_set methods = run->model->arch.methods;
     const double limit = adl_method_set_clip_norm(methods);
-    const double ratio = adl_method_set_new_layers_ratio(methods);
+    const double ratio = adl_method_set_new_layers_ratio(methods, run->chosen.method.values);
 
     if (!run->chosen.clip_given)
         run->chosen.clip_norm = limit > 0 || !run->fine_tunes ? limit : CLIP_NORM;
