@@ -59,6 +59,11 @@ static void batchnorm_forward(const struct adl_op_call *call)
  *
  *     sum (x - m)^2 = sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
  *
+ * A batch in several parts (call->joint) needs the same sums of all of them: n, and for each
+ * channel sum (x - t) and sum (x - t)^2 forward, sum g and sum g (x - m) backward. Here t is the
+ * running mean, which all parts know; the sums are in double, so a t that is far from m costs
+ * nothing that a float would show.
+ *
  * Where x is in bfloat16, a piece of it is widened at a time, in the cache, so that less goes
  * through memory than in float32.
  *
@@ -163,27 +168,36 @@ static double batchnorm_squares_about(const struct adl_train_call *call, size_t 
     return total;
 }
 
-/* Saves m and s of the batch and updates the running statistics, unless the node is a copy. */
-static void batchnorm_batch_statistics(const struct adl_train_call *call)
+/* Updates the running statistics of channel c, unless the node is a copy, with the mean m of n
+ * values and the sum of their squares about it. Returns s. */
+static double batchnorm_keep(const struct adl_train_call *call, size_t c, double m, double squares,
+                             double n)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
-    size_t channels = (size_t)call->out_shape.c, n = batchnorm_pixels(call);
-    float *mean = call->saved, *inverse = call->saved + channels;
     float *running_mean = call->params[2], *running_var = call->params[3];
+    double var = squares / n, unbiased = n > 1 ? squares / (n - 1) : var;
     double momentum =
         a->momentum > 0 && !call->mode->bn_momentum_for_all ? a->momentum : call->mode->bn_momentum;
+
+    if (!call->node->copy) {
+        running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * m);
+        running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * unbiased);
+    }
+    return 1 / sqrt(var + a->eps);
+}
+
+/* Saves m and s of the batch and updates the running statistics. */
+static void batchnorm_batch_statistics(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c, n = batchnorm_pixels(call);
+    float *mean = call->saved, *inverse = call->saved + channels;
 
     batchnorm_for_pieces(call, batchnorm_moments_piece);
     for (size_t c = 0; c < channels; c++) {
         double m = batchnorm_piece_total(call, c) / (double)n;
         double squares = batchnorm_squares_about(call, c, m);
-        double var = squares / (double)n, unbiased = n > 1 ? squares / (double)(n - 1) : var;
         mean[c] = (float)m;
-        inverse[c] = (float)(1 / sqrt(var + a->eps));
-        if (call->node->copy)
-            continue;
-        running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * m);
-        running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * unbiased);
+        inverse[c] = (float)batchnorm_keep(call, c, m, squares, (double)n);
     }
 }
 
@@ -193,6 +207,47 @@ static bool batchnorm_is_frozen(const struct adl_train_call *call)
     const struct adl_train_mode *mode = call->mode;
     return mode->frozen_batchnorm ||
            (mode->frozen_params && mode->frozen_params[call->node->params[2]]);
+}
+
+/* The sums of a batch in several parts: n, and two for each channel. */
+static size_t batchnorm_joint_doubles(const struct adl_train_call *call)
+{
+    return batchnorm_is_frozen(call) ? 0 : 1 + 2 * (size_t)call->out_shape.c;
+}
+
+static void batchnorm_forward_sums(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    double n = (double)batchnorm_pixels(call), *sums = call->joint + 1;
+
+    batchnorm_for_pieces(call, batchnorm_moments_piece);
+    call->joint[0] = n;
+    for (size_t c = 0; c < channels; c++) {
+        double t = (double)call->params[2][c];
+        sums[c] = batchnorm_piece_total(call, c) - n * t;
+        sums[channels + c] = batchnorm_squares_about(call, c, t);
+    }
+}
+
+/* Replaces the joined sums by m and s. */
+static void batchnorm_forward_joined(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    double n = call->joint[0], *sums = call->joint + 1;
+
+    for (size_t c = 0; n > 0 && c < channels; c++) {
+        double d = sums[c] / n, m = (double)call->params[2][c] + d;
+        double squares = fmax(sums[channels + c] - n * d * d, 0);
+        sums[c] = m;
+        sums[channels + c] = batchnorm_keep(call, c, m, squares, n);
+    }
+}
+
+/* Saves m and s of the batch that this one is a part of. */
+static void batchnorm_joint_statistics(const struct adl_train_call *call)
+{
+    for (size_t i = 0; i < 2 * (size_t)call->out_shape.c; i++)
+        call->saved[i] = (float)call->joint[1 + i];
 }
 
 /* With frozen statistics: saves m and s of the running statistics, which stay unchanged. */
@@ -264,6 +319,8 @@ static void batchnorm_train(const struct adl_train_call *call)
 {
     if (batchnorm_is_frozen(call))
         batchnorm_running_statistics(call);
+    else if (call->joint)
+        batchnorm_joint_statistics(call);
     else
         batchnorm_batch_statistics(call);
     batchnorm_recompute(call);
@@ -294,26 +351,43 @@ static void batchnorm_input_piece(const struct adl_train_call *call, size_t piec
                            call->grad_in[0] + first * channels, call->add_in[0]);
 }
 
-/* Computes the gradients of weight and bias, and collects the terms of dx, so that its pass
- * is one multiply-add for each of x and g: dx = kx x + kdy g + k with
+/* Sums g and g (x - m) over the map, and adds the gradients of weight and bias. */
+static void batchnorm_products(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    const float *inverse = call->saved + channels;
+
+    batchnorm_for_pieces(call, batchnorm_products_piece);
+    for (size_t c = 0; c < channels; c++) {
+        double db = batchnorm_piece_total(call, c);
+        double dw = batchnorm_piece_total(call, channels + c) * (double)inverse[c];
+        if (call->grad_params[0])
+            call->grad_params[0][c] += (float)dw;
+        if (call->grad_params[1])
+            call->grad_params[1][c] += (float)db;
+    }
+}
+
+/* Collects the terms of dx, so that its pass is one multiply-add for each of x and g:
+ * dx = kx x + kdy g + k with
  *
  *     kdy = w s,   kx = - w s s dw / n,   k = - w s db / n - kx m. */
-static void batchnorm_gradients(const struct adl_train_call *call)
+static void batchnorm_input_factors(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const float *mean = call->saved, *inverse = mean + channels;
     float *kx = batchnorm_factors(call, 2), *kdy = batchnorm_factors(call, 3),
           *k = batchnorm_factors(call, 4);
-    double n = (double)batchnorm_pixels(call);
+    bool frozen = batchnorm_is_frozen(call);
+    const double *joint = frozen ? NULL : call->joint;
+    double n = joint ? joint[0] : (double)batchnorm_pixels(call);
     for (size_t c = 0; c < channels; c++) {
-        double db = batchnorm_piece_total(call, c);
-        double dw = batchnorm_piece_total(call, channels + c) * (double)inverse[c];
+        double db = joint ? joint[1 + c] : batchnorm_piece_total(call, c);
+        double products =
+            joint ? joint[1 + channels + c] : batchnorm_piece_total(call, channels + c);
+        double dw = products * (double)inverse[c];
         double scale = (double)call->params[0][c] * (double)inverse[c];
-        if (call->grad_params[0])
-            call->grad_params[0][c] += (float)dw;
-        if (call->grad_params[1])
-            call->grad_params[1][c] += (float)db;
-        if (batchnorm_is_frozen(call))
+        if (frozen)
             db = dw = 0;
         kdy[c] = (float)scale;
         kx[c] = (float)(-scale * (double)inverse[c] * dw / n);
@@ -321,11 +395,23 @@ static void batchnorm_gradients(const struct adl_train_call *call)
     }
 }
 
+static void batchnorm_backward_sums(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+
+    batchnorm_output_factors(call);
+    batchnorm_products(call);
+    call->joint[0] = (double)batchnorm_pixels(call);
+    for (size_t i = 0; i < 2 * channels; i++)
+        call->joint[1 + i] = batchnorm_piece_total(call, i);
+}
+
 static void batchnorm_backward(const struct adl_train_call *call)
 {
     batchnorm_output_factors(call);
-    batchnorm_for_pieces(call, batchnorm_products_piece);
-    batchnorm_gradients(call);
+    if (!call->joint)
+        batchnorm_products(call);
+    batchnorm_input_factors(call);
     if (call->grad_in[0])
         batchnorm_for_pieces(call, batchnorm_input_piece);
 }
@@ -336,7 +422,11 @@ static const struct adl_op_train training = {.clamps = true,
                                              .scratch_floats = batchnorm_scratch,
                                              .forward = batchnorm_train,
                                              .backward = batchnorm_backward,
-                                             .recompute = batchnorm_recompute};
+                                             .recompute = batchnorm_recompute,
+                                             .joint_doubles = batchnorm_joint_doubles,
+                                             .forward_sums = batchnorm_forward_sums,
+                                             .forward_joined = batchnorm_forward_joined,
+                                             .backward_sums = batchnorm_backward_sums};
 
 const struct adl_op_def adl_op_batchnorm = {
     .name = "batchnorm", .infer = adl_infer_same, .forward = batchnorm_forward, .train = &training};

@@ -75,6 +75,10 @@ struct adl_train_call {
     /* Whether the backward pass may round what it multiplies to bfloat16, where the processor
      * multiplies such numbers (kernels/bf16.h). */
     bool bf16_backward;
+    /* Where a batch is computed in several parts (train/lockstep.h), of an op with joint sums:
+     * first those of this part, then what is known of all parts. Else NULL: the batch is all there
+     * is. */
+    double *joint;
     float *saved;   /* saved_floats() floats, kept from the forward to the backward pass */
     float *scratch; /* scratch_floats() floats, lost between calls */
 
@@ -123,6 +127,19 @@ struct adl_op_train {
      * again, bit-identically, from the inputs and what was saved. The tape can then discard
      * the output after the forward pass. NULL: the output is kept. */
     void (*recompute)(const struct adl_train_call *call);
+
+    /* For ops whose output depends on sums over all images of a batch, so that a batch in several
+     * parts can be computed as a whole (train/lockstep.h); all NULL for others. joint_doubles
+     * returns how many sums there are, 0 if this call needs none; it is called with node, mode and
+     * shapes set. forward_sums and backward_sums write those of one part to call->joint, which is
+     * all 0 before, and may add gradients of parameters; no map may be written. When the parts'
+     * sums have been added up, forward_joined is called once: it may replace them by what forward
+     * needs, and updates what the parts share, the running statistics. forward and backward of each
+     * part then read call->joint. */
+    size_t (*joint_doubles)(const struct adl_train_call *call);
+    void (*forward_sums)(const struct adl_train_call *call);
+    void (*forward_joined)(const struct adl_train_call *call);
+    void (*backward_sums)(const struct adl_train_call *call);
 };
 
 /* Returns the seed of an op's random numbers in a step: number `index` is what

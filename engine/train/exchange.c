@@ -5,11 +5,8 @@
 
 #include "train/exchange.h"
 
-#include <assert.h>
-
 #include "base/size.h"
 
-#define MOST_DOUBLES 16
 #define ADD_FLOATS ((size_t)65536) /* elements of a task: 256 KiB */
 
 struct addition {
@@ -66,22 +63,19 @@ int adl_exchange_sum(const struct adl_exchange *exchange, float *values, size_t 
 }
 
 int adl_exchange_sum_doubles(const struct adl_exchange *exchange, double *values, size_t count,
-                             struct adl_error *err)
+                             double *bucket, struct adl_error *err)
 {
-    double other[MOST_DOUBLES];
-
-    assert(count <= MOST_DOUBLES);
     if (!exchange)
         return 0;
     int last = level_of(exchange), rank = exchange->rank;
     for (int level = 1; level < last; level *= 2) {
         if (rank + level >= exchange->ranks)
             continue;
-        if (exchange->receive(exchange->context, rank + level, other, count * sizeof *other, err) <
-            0)
+        if (exchange->receive(exchange->context, rank + level, bucket, count * sizeof *bucket,
+                              err) < 0)
             return -1;
         for (size_t i = 0; i < count; i++)
-            values[i] += other[i];
+            values[i] += bucket[i];
     }
     return rank == 0 ? 0
                      : exchange->send(exchange->context, rank - last, values,

@@ -35,9 +35,9 @@ void adl_exchange_add(float *to, const float *from, size_t count, struct adl_poo
  * one rank. */
 int adl_exchange_sum(const struct adl_exchange *exchange, float *values, size_t count,
                      float *bucket, struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
-/* The same of at most 16 doubles. */
+/* The same of doubles, in one message; `bucket` is `count` of them. */
 int adl_exchange_sum_doubles(const struct adl_exchange *exchange, double *values, size_t count,
-                             struct adl_error *err) ADL_MUST_CHECK;
+                             double *bucket, struct adl_error *err) ADL_MUST_CHECK;
 /* Gives all ranks the bytes of rank 0. */
 int adl_exchange_copy(const struct adl_exchange *exchange, void *bytes, size_t count,
                       struct adl_error *err) ADL_MUST_CHECK;

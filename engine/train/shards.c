@@ -225,9 +225,10 @@ int adl_shards_join(struct adl_shards *shards, bool gradients, struct adl_shard_
     struct entry *all = &shards->entries[0];
     size_t first = gradients ? 0 : shards->grads, floats = shards->floats - first;
     double numbers[] = {all->sums.weight, all->sums.loss, all->sums.images, all->sums.right,
-                        all->sums.stop};
+                        all->sums.stop},
+           bucket[ADL_COUNT(numbers)];
 
-    if (adl_exchange_sum_doubles(shards->exchange, numbers, ADL_COUNT(numbers), err) < 0 ||
+    if (adl_exchange_sum_doubles(shards->exchange, numbers, ADL_COUNT(numbers), bucket, err) < 0 ||
         adl_exchange_copy(shards->exchange, numbers, sizeof numbers, err) < 0)
         return -1;
     *sums = (struct adl_shard_sums){numbers[0], numbers[0] > 0 ? numbers[1] / numbers[0] : 0,

@@ -1,15 +1,6 @@
-/* Runs training steps in the memory that tape_layout.c has laid out.
- *
- * In the forward pass, the nodes run in the order of the graph. In the backward pass, they
- * run in reverse, and each adds to the gradients of its inputs; the first to reach a value
- * writes its gradient instead (has_grad), so gradients are never cleared. Before a node runs
- * backward, the values that it reads and that were discarded after the forward pass are
- * recomputed. A node whose output received no gradient does not run: the loss does not depend
- * on it, or only through inputs that are detached. Nodes that are folded into the one before them
- * run in neither direction. A node that is a copy passes gradients to its inputs only.
- *
- * Of a graph of several whole networks, one is trained. Those before it serve it, with the batch
- * norm and without the dropout of inference. */
+/* Tapes: creates them in the memory that tape_layout.c lays out, and runs steps of them node by
+ * node, in the order of the graph and back (tape_step.c).
+ */
 
 #include "train/tape.h"
 #include "base/limits.h"
@@ -17,6 +8,7 @@
 #include "kernels/blas.h"
 #include "train/tape_layout.h"
 #include "train/tape_run.h"
+#include "train/tape_step.h"
 
 static float *value_at(const struct adl_tape *tape, int value, enum tape_phase phase)
 {
@@ -26,51 +18,6 @@ static float *value_at(const struct adl_tape *tape, int value, enum tape_phase p
 static float *grad_at(const struct adl_tape *tape, int value)
 {
     return tape->block + tape->values[tape->values[value].root].grad;
-}
-
-/* A step in progress. */
-struct step {
-    struct adl_tape *tape;
-    float *const *params;
-    const struct adl_train_mode *mode;
-    struct adl_train_mode serving; /* the mode of networks that are not trained */
-};
-
-static struct step make_step(struct adl_tape *tape, float *const *params,
-                             const struct adl_train_mode *mode)
-{
-    struct step step = {tape, params, mode, *mode};
-    step.serving.frozen_batchnorm = true;
-    step.serving.dropout = false;
-    return step;
-}
-
-/* Returns whether a node takes part in the step: folded nodes do not, and without the method
- * neither do the branches that only training has, nor networks that are not trained. */
-static bool takes_part(const struct step *step, int index)
-{
-    const struct adl_tape *tape = step->tape;
-    if (tape->nodes[index].folded || !tape_runs(tape, index))
-        return false;
-    if (step->mode->method_layers)
-        return true;
-    return tape->part ? tape_trains(tape, index)
-                      : !adl_graph_node(tape->graph, index)->training_only;
-}
-
-/* Returns the call of a node with its parameters and saved floats; tape_run() adds the maps. */
-static struct adl_train_call make_call(const struct step *step, int index,
-                                       struct tape_call_arrays *arrays)
-{
-    const struct adl_tape *tape = step->tape;
-    struct adl_train_call call = tape_shapes(tape, index, tape->batch, arrays);
-    for (int i = 0; i < call.node->input_count; i++)
-        arrays->grad_in[i] = NULL;
-    for (int i = 0; i < call.node->param_count; i++)
-        arrays->params[i] = call.node->params[i] < 0 ? NULL : step->params[call.node->params[i]];
-    call.mode = tape_trains(tape, index) ? step->mode : &step->serving;
-    call.saved = tape->block + tape->nodes[index].saved;
-    return call;
 }
 
 /* --- creating and freeing ---------------------------------------------------------------- */
@@ -144,14 +91,11 @@ float *adl_tape_input(struct adl_tape *tape)
 void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
                       const struct adl_train_mode *mode)
 {
-    struct step step = make_step(tape, params, mode);
-    tape->batch = batch;
+    struct tape_step step;
+    tape_step_forward(&step, tape, batch, params, mode);
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
-        struct tape_call_arrays arrays;
-        if (takes_part(&step, i)) {
-            struct adl_train_call call = make_call(&step, i, &arrays);
-            tape_run(tape, i, TAPE_RUN_FORWARD, &call, &arrays);
-        }
+        if (tape_step_enter(&step, i))
+            tape_run(tape, i, TAPE_RUN_FORWARD, &step.call, &step.arrays);
         tape_run_narrow(tape, i);
     }
 }
@@ -181,53 +125,16 @@ const float *adl_tape_input_grad(const struct adl_tape *tape)
     return grad_at(tape, 0);
 }
 
-/* Recomputes a value that was discarded after the forward pass, and before it the values that
- * it is computed from. */
-static void recompute(void *context, int root)
-{
-    const struct step *step = context;
-    struct adl_tape *tape = step->tape;
-    struct tape_value *value = &tape->values[root];
-    struct tape_call_arrays arrays;
-    if (!value->recompute || value->recomputed)
-        return;
-    value->recomputed = true;
-    int producer = adl_graph_value(tape->graph, root)->node;
-    struct adl_train_call call = make_call(step, producer, &arrays);
-    for (int j = 0; j < call.node->input_count; j++)
-        recompute(context, tape->values[call.node->inputs[j]].root);
-    tape_run(tape, producer, TAPE_RUN_RECOMPUTE, &call, &arrays);
-}
-
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads)
 {
-    struct step step = make_step(tape, params, mode);
-    for (int i = 0; i < adl_graph_value_count(tape->graph); i++) {
-        tape->values[i].has_grad = i == tape_logits(tape);
-        tape->values[i].recomputed = false;
-    }
-    for (int i = 0; mode->method_layers && i < adl_graph_tap_count(tape->graph); i++)
-        tape->values[adl_graph_tap(tape->graph, i)].has_grad = true;
+    struct tape_step step;
+    tape_step_backward(&step, tape, params, mode, grads);
     for (int i = adl_graph_node_count(tape->graph) - 1; i >= 0; i--) {
-        struct tape_call_arrays arrays;
-        struct adl_train_call call = make_call(&step, i, &arrays);
-        if (!tape->values[call.node->output].has_grad)
+        if (!tape_step_return(&step, i))
             continue;
-        for (int j = 0; j < call.node->input_count; j++) {
-            int input = call.node->inputs[j];
-            bool passes = tape_passes(tape, i, j);
-            arrays.grad_in[j] = passes ? grad_at(tape, input) : NULL;
-            arrays.add_in[j] = tape->values[input].has_grad;
-            tape->values[input].has_grad |= passes;
-        }
-        if (tape->nodes[i].folded)
-            continue; /* its input and output share one gradient */
-        tape_for_read(tape, i, recompute, &step);
-        for (int j = 0; j < call.node->param_count; j++)
-            arrays.grad_params[j] =
-                call.node->params[j] < 0 || call.node->copy ? NULL : grads[call.node->params[j]];
-        tape_run(tape, i, TAPE_RUN_BACKWARD, &call, &arrays);
+        tape_step_recompute(&step, i);
+        tape_run(tape, i, TAPE_RUN_BACKWARD, &step.call, &step.arrays);
     }
 }
 

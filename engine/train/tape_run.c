@@ -65,6 +65,21 @@ struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int ba
     };
 }
 
+static bool is_backward(enum tape_pass pass)
+{
+    return pass == TAPE_RUN_BACKWARD || pass == TAPE_RUN_BACKWARD_SUMS;
+}
+
+static bool is_forward(enum tape_pass pass)
+{
+    return pass == TAPE_RUN_FORWARD || pass == TAPE_RUN_FORWARD_SUMS;
+}
+
+static bool is_sums(enum tape_pass pass)
+{
+    return pass == TAPE_RUN_FORWARD_SUMS || pass == TAPE_RUN_BACKWARD_SUMS;
+}
+
 /* --- the maps of a pass ------------------------------------------------------------------- */
 
 /* Returns the map of a value or of its gradient; NULL if the pass has not opened it. */
@@ -102,16 +117,16 @@ static struct maps maps_of(const struct adl_tape *tape, int index, enum tape_pas
     const struct adl_node *node = adl_graph_node(tape->graph, index);
     const struct adl_op_train *train = node->def->train;
     struct maps maps = {.tape = tape, .node = node, .pass = pass};
-    bool back = pass == TAPE_RUN_BACKWARD;
+    bool back = is_backward(pass);
 
     for (int j = 0; j < node->input_count; j++)
         open_map(&maps, node->inputs[j], false, !back || !train->drops_in, false);
-    open_map(&maps, node->output, false, back && train->reads_out, !back);
+    open_map(&maps, node->output, false, back && train->reads_out, !back && !is_sums(pass));
     if (!back)
         return maps;
     open_map(&maps, node->output, true, true, false);
     for (int j = 0; j < node->input_count; j++)
-        if (grad_in[j])
+        if (grad_in[j] && !is_sums(pass))
             open_map(&maps, node->inputs[j], true, add_in[j], true);
     return maps;
 }
@@ -126,7 +141,7 @@ static size_t wide_floats(const struct map *map, size_t images)
 static bool is_narrow(const struct maps *maps, const struct map *map)
 {
     const struct tape_value *value = &maps->tape->values[map->root];
-    return map->is_grad ? value->narrow_grad : maps->pass != TAPE_RUN_FORWARD && value->narrow;
+    return map->is_grad ? value->narrow_grad : !is_forward(maps->pass) && value->narrow;
 }
 
 /* Returns whether the op itself takes a map in bfloat16. */
@@ -237,7 +252,7 @@ static float *place_of(const struct maps *maps, const struct map *map, size_t fi
 {
     const struct adl_tape *tape = maps->tape;
     const struct tape_value *value = &tape->values[map->root];
-    enum tape_phase phase = maps->pass == TAPE_RUN_FORWARD ? TAPE_FORWARD : TAPE_BACKWARD;
+    enum tape_phase phase = is_forward(maps->pass) ? TAPE_FORWARD : TAPE_BACKWARD;
     float *at = tape->block + (map->is_grad ? value->grad : value->offset[phase]);
     if (is_narrow(maps, map))
         return (float *)(void *)((uint16_t *)(void *)at + first * map->image);
@@ -272,7 +287,7 @@ static void point_to_maps(struct maps *maps, struct adl_train_call *call,
     const struct map *first = find_map(maps, node->inputs[0], false);
     for (int j = 0; j < node->input_count; j++) {
         arrays->in[j] = floats_of(maps, node->inputs[j], false);
-        if (arrays->grad_in[j])
+        if (arrays->grad_in[j] && !is_sums(maps->pass))
             arrays->grad_in[j] = floats_of(maps, node->inputs[j], true);
     }
     call->narrow_in = NULL;
@@ -290,6 +305,8 @@ static void run_op(const struct adl_train_call *call, enum tape_pass pass)
     switch (pass) {
     case TAPE_RUN_FORWARD: train->forward(call); break;
     case TAPE_RUN_RECOMPUTE: train->recompute(call); break;
+    case TAPE_RUN_FORWARD_SUMS: train->forward_sums(call); break;
+    case TAPE_RUN_BACKWARD_SUMS: train->backward_sums(call); break;
     default: train->backward(call); break;
     }
 }

@@ -6,7 +6,14 @@
 
 #include "train/tape_parts.h"
 
-enum tape_pass { TAPE_RUN_FORWARD, TAPE_RUN_RECOMPUTE, TAPE_RUN_BACKWARD };
+/* The two passes of sums read the same maps as the passes that follow them and write none. */
+enum tape_pass {
+    TAPE_RUN_FORWARD,
+    TAPE_RUN_RECOMPUTE,
+    TAPE_RUN_BACKWARD,
+    TAPE_RUN_FORWARD_SUMS,
+    TAPE_RUN_BACKWARD_SUMS
+};
 
 /* The call of node `index` with its shapes, pool and kernels set and no memory yet. It
  * points into `arrays`. */

@@ -174,6 +174,9 @@ static const struct adl_option table[] = {
      .help = "number of parts of a batch that are computed apart, each with its own statistics of "
              "batch norm, and joined in a fixed order, so that the result is the same for any "
              "number of processes under mpirun"},
+    {"sync-batchnorm", ADL_FLAG(struct adl_train_settings, sync_batchnorm),
+     .help = "batch norm has the statistics of all shards of a batch, as if it were computed as a "
+             "whole; takes the memory of all shards of a process at once"},
     ADL_STEP_OPTIONS(struct adl_train_settings, method),
     {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = adl_schedule_names,
      .value = "step", .metavar = "NAME", .help = "learning rate schedule"},

@@ -95,12 +95,12 @@ void adl_train_log_start(const struct adl_train_run *run)
     struct adl_method_set methods = run->model->arch.methods;
     bool named = methods.bits && methods.bits == adl_method_set_network(methods).bits;
     adl_arch_describe(&run->model->arch, text, sizeof text);
+    size_t tapes = run->lockstep ? adl_lockstep_bytes(run->lockstep) : adl_tape_bytes(run->tape);
     fprintf(stderr, "%s%s%s: %zu training image%s of %zu class%s, %zu for validation; %.1f GiB\n",
             text, named ? "" : ", ", named ? "" : adl_method_set_text(methods).text,
             run->train->count, ADL_S(run->train->count), run->train->class_count,
             ADL_ES(run->train->class_count), run->val ? adl_dataset_image_count(run->val) : 0,
-            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer) +
-                     adl_shards_bytes(run->parts)) /
+            (double)(tapes + adl_optimizer_bytes(run->optimizer) + adl_shards_bytes(run->parts)) /
                 1073741824);
 }
 

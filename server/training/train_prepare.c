@@ -161,7 +161,7 @@ void adl_train_release(struct adl_train_run *run)
     adl_free(run->places);
     adl_shards_free(run->parts);
     adl_optimizer_free(run->optimizer);
-    adl_tape_free(run->tape);
+    adl_train_free_tape(run);
     adl_loader_free(run->loader);
     adl_frame_cache_free(run->cache);
     adl_pool_free(run->pool);

@@ -53,7 +53,12 @@ int adl_train_choose_shards(struct adl_train_run *run, struct adl_error *err)
 
 int adl_train_record_shards(json_t *config, const struct adl_train_run *run)
 {
-    return run->shards == 1 ? 0 : json_object_set_new(config, "shards", json_integer(run->shards));
+    if (run->shards == 1)
+        return 0;
+    if (run->settings->sync_batchnorm &&
+        json_object_set_new(config, "sync_batchnorm", json_true()) < 0)
+        return -1;
+    return json_object_set_new(config, "shards", json_integer(run->shards));
 }
 
 int adl_train_make_shards(struct adl_train_run *run, struct adl_error *err)

@@ -11,7 +11,7 @@
  * read. Fails with ADL_ERR_ARG if there are more than images in a batch, or if the ranks cannot
  * share them. */
 int adl_train_choose_shards(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
-/* Records the number of shards, unless it is 1. */
+/* Records the number of shards, unless it is 1, and how batch norm sees them. */
 int adl_train_record_shards(json_t *config, const struct adl_train_run *run);
 /* Creates what shards need, if there are several. */
 int adl_train_make_shards(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;

@@ -13,6 +13,7 @@
 #include "server/tasks/progress.h"
 #include "server/training/train_event.h"
 #include "server/training/train_settings.h"
+#include "train/lockstep.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/shards.h"
@@ -64,7 +65,8 @@ struct adl_train_run {
     struct adl_pool *pool;
     struct adl_frame_cache *cache; /* of the images of train, then those of val */
     struct adl_loader *loader;
-    struct adl_tape *tape;
+    struct adl_tape *tape;         /* with a lockstep that of the first own shard */
+    struct adl_lockstep *lockstep; /* of the shards, with --sync-batchnorm; NULL: each by itself */
     struct adl_optimizer *optimizer;
     bool *frozen;         /* by parameter id: is not trained; NULL: all are */
     float *class_weights; /* in the loss, by class; NULL: all 1 */

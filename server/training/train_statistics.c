@@ -17,6 +17,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "server/training/train_ranks.h"
 
@@ -29,6 +30,31 @@ static bool trains_on_other_maps(const struct adl_train_run *run)
     struct adl_method_set methods = run->model->arch.methods;
     return (run->mode.method_layers && adl_method_set_has_layers(methods)) ||
            adl_method_set_changes_images(methods) || run->round > 1;
+}
+
+/* Runs all shards of a batch forward together, so that their statistics are those of the batch. */
+static int run_together(struct adl_train_run *run, const struct adl_batch *batch,
+                        float *const *params, const struct adl_train_mode *mode,
+                        struct adl_error *err)
+{
+    size_t image = adl_shape_count(adl_tape_shape(run->tape, 0)), own = (size_t)run->own_shards;
+    struct adl_train_mode *modes = adl_calloc(own, sizeof *modes);
+    int *images = adl_calloc(own, sizeof *images), result = -1;
+
+    for (int k = 0; modes && images && k < run->own_shards; k++) {
+        struct adl_train_range range = adl_train_shard_range(run, batch, run->first_shard + k);
+        modes[k] = *mode;
+        images[k] = (int)range.count;
+        memcpy(adl_tape_input(adl_lockstep_tape(run->lockstep, k)),
+               batch->input + range.first * image, range.count * image * sizeof(float));
+    }
+    if (!modes || !images)
+        adl_fail_nomem(err, "the shards of a batch");
+    else
+        result = adl_lockstep_forward(run->lockstep, images, params, modes, err);
+    adl_free(modes);
+    adl_free(images);
+    return result;
 }
 
 /* Runs a batch forward, so that the running statistics among `params` are updated; with shards they
@@ -44,11 +70,13 @@ static int run_batch(struct adl_train_run *run, const struct adl_batch *batch, f
         adl_tape_forward(run->tape, (int)batch->count, params, mode);
         return 1;
     }
+    if (run->lockstep && run_together(run, batch, params, mode, err) < 0)
+        return -1;
     adl_shards_begin(run->parts, params);
     for (int shard = run->first_shard; shard < run->first_shard + run->own_shards; shard++) {
         struct adl_train_range range = adl_train_shard_range(run, batch, shard);
         (void)adl_shards_open(run->parts);
-        if (range.count > 0) {
+        if (range.count > 0 && !run->lockstep) {
             memcpy(adl_tape_input(run->tape), batch->input + range.first * image,
                    range.count * image * sizeof(float));
             adl_tape_forward(run->tape, (int)range.count, params, mode);

@@ -20,6 +20,8 @@ struct adl_train_round adl_train_round_of(const struct adl_train_run *run, int e
 /* Makes run->tape for the round of run->epoch, unless it is that already. */
 int adl_train_enter_round(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
+void adl_train_free_tape(struct adl_train_run *run);
+
 /* Makes the networks of later rounds equal to the one that is trained, so that all of them
  * together, which is what is saved and evaluated, is as good as those that have been trained. */
 void adl_train_follow(struct adl_train_run *run);

@@ -91,6 +91,7 @@ compare() {
 counts=2 threads_tried=1
 [ -z "${SLOW-}" ] || counts='1 2 4' threads_tried='1 2'
 compare mobilenet "${mobilenet[@]}"
+compare sync "${mobilenet[@]}" --epochs 1 --sync-batchnorm
 [ -z "${SLOW-}" ] || compare resnet --arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 \
     --lr 0.0001 --epochs 1
 

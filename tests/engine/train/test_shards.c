@@ -12,11 +12,12 @@
 #include "base/size.h"
 #include "ops/ops.h"
 #include "support/formula.h"
+#include "support/thread_ranks.h"
 #include "train/loss.h"
 #include "train/shards.h"
 #include "train/tape.h"
 
-enum { MAX_RANKS = 8, MAX_PARAMS = 16, SIDE = 5, CLASSES = 3 };
+enum { MAX_RANKS = THREAD_RANKS, MAX_PARAMS = 16, SIDE = 5, CLASSES = 3 };
 
 /* --- a network ------------------------------------------------------------------------- */
 
@@ -65,56 +66,13 @@ static bool is_statistic(const struct adl_param *param)
     return param->role == ADL_PARAM_BN_MEAN || param->role == ADL_PARAM_BN_VAR;
 }
 
-/* --- ranks as threads ------------------------------------------------------------------- */
-
-/* A place for one message from one rank to another. */
-struct mailbox {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    const void *bytes; /* NULL: empty */
-    size_t count;
-};
-
-static struct mailbox boxes[MAX_RANKS][MAX_RANKS];
+/* --- ranks -------------------------------------------------------------------------------- */
 
 struct rank {
     int number, ranks, shards;
     struct net net;
     struct adl_shard_sums sums;
 };
-
-static int send_message(void *context, int to, const void *bytes, size_t count,
-                        struct adl_error *err)
-{
-    struct mailbox *box = &boxes[((struct rank *)context)->number][to];
-    (void)err;
-    pthread_mutex_lock(&box->lock);
-    box->bytes = bytes;
-    box->count = count;
-    pthread_cond_broadcast(&box->changed);
-    while (box->bytes)
-        pthread_cond_wait(&box->changed, &box->lock);
-    pthread_mutex_unlock(&box->lock);
-    return 0;
-}
-
-static int receive_message(void *context, int from, void *bytes, size_t count,
-                           struct adl_error *err)
-{
-    struct mailbox *box = &boxes[from][((struct rank *)context)->number];
-    int result = 0;
-    pthread_mutex_lock(&box->lock);
-    while (!box->bytes)
-        pthread_cond_wait(&box->changed, &box->lock);
-    if (box->count == count)
-        memcpy(bytes, box->bytes, count);
-    else
-        result = adl_fail(err, ADL_ERR_INTERNAL, "%zu bytes, not %zu", box->count, count);
-    box->bytes = NULL;
-    pthread_cond_broadcast(&box->changed);
-    pthread_mutex_unlock(&box->lock);
-    return result;
-}
 
 /* The images of shard k; shard 2 has none. */
 static double images_of(int k)
@@ -149,11 +107,7 @@ static void *rank_main(void *argument)
 {
     struct rank *rank = argument;
     struct adl_error err = {0};
-    const struct adl_exchange exchange = {.rank = rank->number,
-                                          .ranks = rank->ranks,
-                                          .send = send_message,
-                                          .receive = receive_message,
-                                          .context = rank};
+    const struct adl_exchange exchange = thread_exchange(&rank->number, rank->ranks);
     int first = 0, own = 0;
     CU_ASSERT_FATAL(adl_shards_divide(rank->shards, rank->ranks, rank->number, &first, &own));
     struct adl_shards *shards = adl_shards_create(rank->net.graph, rank->net.optimizer, own,
@@ -176,14 +130,10 @@ static void *rank_main(void *argument)
 static void run_ranks(struct rank *ranks, int count, int shards)
 {
     pthread_t threads[MAX_RANKS];
+    thread_ranks_begin();
     for (int r = 0; r < count; r++) {
         ranks[r] = (struct rank){.number = r, .ranks = count, .shards = shards};
         open_net(&ranks[r].net);
-        for (int to = 0; to < count; to++) {
-            boxes[r][to] = (struct mailbox){.bytes = NULL};
-            pthread_mutex_init(&boxes[r][to].lock, NULL);
-            pthread_cond_init(&boxes[r][to].changed, NULL);
-        }
     }
     for (int r = 0; r < count; r++)
         CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[r], NULL, rank_main, &ranks[r]), 0);

@@ -1,0 +1,16 @@
+#ifndef TESTS_SUPPORT_THREAD_RANKS_H
+#define TESTS_SUPPORT_THREAD_RANKS_H
+
+/* Ranks of train/exchange.h that are threads of one process. */
+
+#include "train/exchange.h"
+
+enum { THREAD_RANKS = 8 }; /* at most */
+
+/* To be called before the threads begin. */
+void thread_ranks_begin(void);
+
+/* Returns the exchange of a rank. `number` is read as long as it is used. */
+struct adl_exchange thread_exchange(int *number, int ranks);
+
+#endif
