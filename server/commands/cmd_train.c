@@ -188,6 +188,10 @@ static const struct adl_option table[] = {
     {"warmup-epochs", ADL_DOUBLE(struct adl_train_settings, warmup_epochs), .min = 0, .max = 1000,
      .value = "0", .metavar = "N",
      .help = "number of epochs over which the learning rate grows from 0"},
+    {"lr-scale-batch", ADL_INT(struct adl_train_settings, lr_scale_batch), .min = 0,
+     .max = ADL_LIMIT_BATCH, .value = "0", .metavar = "N",
+     .help = "the learning rate is meant for steps of N images, such as 256, and is multiplied by "
+             "the images of a step (--batch-size times --accumulate) / N; 0: it is taken as given"},
     {"balance", ADL_CHOICE(struct adl_train_settings, balance), .choices = adl_train_balance_names,
      .value = "none", .metavar = "HOW",
      .help = "make up for classes of different sizes: sample draws the images of an epoch so that "

@@ -28,6 +28,9 @@ struct adl_optimizer_settings {
     bool no_decay_norm_bias;
 };
 
+/* The highest learning rate. */
+#define ADL_OPTIMIZER_HIGHEST_RATE 100
+
 /* The defaults of AdamW where they are not those of SGD (adl_optimizer_note_given). */
 #define ADL_ADAMW_RATE 0.001
 #define ADL_ADAMW_DECAY 0.01
@@ -36,7 +39,8 @@ struct adl_optimizer_settings {
 #define ADL_OPTIMIZER_OPTIONS(s, field)                                                        \
     {"optimizer", ADL_CHOICE(s, field.kind), .choices = adl_optimizer_names, .value = "sgd",   \
      .metavar = "NAME", .help = "stochastic gradient descent, or AdamW as in PyTorch"},        \
-    {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
+    {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = ADL_OPTIMIZER_HIGHEST_RATE,           \
+     .value = "0.01", .metavar = "RATE",                                                       \
      .default_note = "0.01, with adamw 0.001", .help = "learning rate"},                       \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
      .value = "10", .metavar = "RATIO", .default_note = "10, or the method's own",             \

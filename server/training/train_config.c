@@ -75,6 +75,8 @@ static int record_choices(struct adl_train_run *run)
     if (s->method.precision != 0 &&
         set(run, "precision", json_string(adl_train_precision_names[s->method.precision])) < 0)
         return -1;
+    if (s->lr_scale_batch > 0 && set(run, "lr_scale_batch", json_integer(s->lr_scale_batch)) < 0)
+        return -1;
     if (s->ema > 0 && set(run, "ema", json_real(s->ema)) < 0)
         return -1;
     if (adl_train_record_shards(run->config, run) < 0)

@@ -80,6 +80,8 @@ int adl_train_prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     adl_train_choose_recipe(run);
     s = run->settings;
+    if (adl_train_scale_rate(run, err) < 0)
+        return -1;
     if (adl_train_choose_shards(run, err) < 0 || adl_train_make_model(run, err) < 0 ||
         adl_train_limit_val(run, err) < 0)
         return -1;

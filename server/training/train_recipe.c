@@ -63,6 +63,30 @@ void adl_train_choose_recipe(struct adl_train_run *run)
                    s->method.optimizer.lr, s->method.optimizer.lr_classifier_ratio);
 }
 
+/* The linear scaling rule of Goyal et al. ("Accurate, Large Minibatch SGD", 2017): a step of k
+ * times the images goes as far as k steps, as long as the weights change little meanwhile. Early in
+ * a run they do not, which --warmup-epochs is for. */
+int adl_train_scale_rate(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_train_settings *s = &run->chosen;
+    double given = s->method.optimizer.lr;
+    int images = s->batch_size * s->accumulate;
+
+    if (!s->lr_scale_batch)
+        return 0;
+    s->method.optimizer.lr = given * images / s->lr_scale_batch;
+    if (s->method.optimizer.lr > ADL_OPTIMIZER_HIGHEST_RATE)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--lr-scale-batch %d makes the learning rate %g; at most %d can be meant",
+                        s->lr_scale_batch, s->method.optimizer.lr, ADL_OPTIMIZER_HIGHEST_RATE);
+    adl_str_printf(&run->remarks, "learning rate %g for steps of %d image%s (%g for %d)%s\n",
+                   s->method.optimizer.lr, images, ADL_S(images), given, s->lr_scale_batch,
+                   images > s->lr_scale_batch && s->warmup_epochs <= 0
+                       ? "; a higher rate is safer with --warmup-epochs 5"
+                       : "");
+    return 0;
+}
+
 void adl_train_choose_by_method(struct adl_train_run *run)
 {
     const struct adl_method_set methods = run->model->arch.methods;

@@ -11,6 +11,11 @@
  * the state is read, before the network is made. */
 void adl_train_choose_recipe(struct adl_train_run *run);
 
+/* Multiplies the learning rate by the images of a step, as a share of those that it is meant for
+ * (--lr-scale-batch), and says so in run->remarks. After the recipe. Fails with ADL_ERR_ARG if the
+ * rate becomes one that --lr could not be. */
+int adl_train_scale_rate(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Chooses what the user does not give: the limit of the gradient's norm (that of the method, and
  * one of its own for few images), and, unless the images are few, the ratio of the new layers'
  * learning rate that the method asks for. After the model is made. */

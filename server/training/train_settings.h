@@ -55,6 +55,7 @@ struct adl_train_settings {
     int schedule;                                           /* enum adl_schedule_kind */
     double lr_decay;
     int lr_decay_frequency; /* epochs */
+    int lr_scale_batch; /* images of a step that the learning rate is meant for; 0: any number */
     double warmup_epochs;
     int batchnorm_batches; /* for new statistics after each epoch; 0: none */
     bool clip_given;       /* clip_norm, by the user; else the method may choose it */

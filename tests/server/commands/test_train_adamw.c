@@ -51,6 +51,9 @@ static void it_has_defaults_of_its_own(void)
                            train_digest("given/last.safetensors"));
     CU_ASSERT_STRING_NOT_EQUAL(train_digest("given/last.safetensors"),
                                train_digest("other/last.safetensors"));
+    CU_ASSERT(TRAIN("other", false, &err, "--optimizer", "adamw", "--epochs", "2", "--lr", "0.001",
+                    "--weight-decay", "0.01", "--resume") < 0);
+    CU_ASSERT(strstr(err.message, "decay_norm_bias no, not ") != NULL);
 }
 
 TEST_SUITE(train_adamw, {"it resumes to the same bits", it_resumes_to_the_same_bits},

@@ -73,5 +73,27 @@ static void given_options_win(void)
     adl_run_record_release(&record);
 }
 
+/* lr x (images of a step) / N: 0.02 x 8 x 2 / 4 = 0.08. */
+static void the_rate_follows_the_batch(void)
+{
+    struct adl_error err;
+    train_directories("recipe-scaled");
+    TEST_OK(
+        TRAIN("scaled", false, &err, "--epochs", "1", "--accumulate", "2", "--lr-scale-batch", "4"),
+        &err);
+    CU_ASSERT(train_logged("learning rate 0.08 for steps of 16 images (0.02 for 4); a higher"));
+    TEST_OK(TRAIN("given", false, &err, "--epochs", "1", "--accumulate", "2", "--lr", "0.08"),
+            &err);
+    CU_ASSERT(!train_logged("learning rate"));
+    CU_ASSERT_STRING_EQUAL(train_digest("scaled/last.safetensors"),
+                           train_digest("given/last.safetensors"));
+    CU_ASSERT(TRAIN("scaled", false, &err, "--epochs", "2", "--accumulate", "2", "--lr", "0.08",
+                    "--resume") < 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "lr_scale_batch 4, not unset"));
+    CU_ASSERT(TRAIN("high", false, &err, "--lr", "99", "--lr-scale-batch", "1") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "makes the learning rate 792"));
+}
+
 TEST_SUITE(train_recipe, {"every recipe is accepted", every_recipe_is_accepted},
-           {"given options win", given_options_win});
+           {"given options win", given_options_win},
+           {"the rate follows the batch", the_rate_follows_the_batch});
