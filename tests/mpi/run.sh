@@ -126,16 +126,25 @@ cat >"$scratch/note.sh" <<'SCRIPT'
 echo $$ >"pid-${OMPI_COMM_WORLD_RANK:-$PMI_RANK}"
 exec "$PROGRAM" "$@"
 SCRIPT
-chmod +x "$scratch/differ.sh" "$scratch/note.sh"
+# What docs/scale.md has for schedulers that send SIGTERM.
+cat >"$scratch/passes.sh" <<'SCRIPT'
+#!/bin/sh
+"$@" & run=$!
+trap 'kill -USR1 $run' TERM INT
+while kill -0 $run 2>/dev/null; do wait $run; status=$?; done; exit $status
+SCRIPT
+chmod +x "$scratch/differ.sh" "$scratch/note.sh" "$scratch/passes.sh"
 
-# launch NAME FLAVOUR COUNT SCRIPT OPTION...: like train, with a script in between.
+# launch NAME FLAVOUR COUNT SCRIPT OPTION...: like train, with a script in between; `before` is
+# what mpirun is started by.
+before=
 launch() {
     local name=$1 flavour=$2 count=$3 script=$4
     shift 4
     mkdir -p "$scratch/$name"
     cd "$scratch/$name" || exit 1
     # shellcheck disable=SC2086 # words
-    exec ${mpirun[$flavour]} -np "$count" "$script" train "${common[@]}" "$@" >log 2>&1 </dev/null
+    exec $before ${mpirun[$flavour]} -np "$count" "$script" train "${common[@]}" "$@" >log 2>&1 </dev/null
 }
 ! (launch differ "$first" 2 "$scratch/differ.sh" "${mobilenet[@]}" --shards 4) &&
     refused differ 'process 1 differs from process 0'
@@ -182,14 +191,27 @@ for flavour in "${flavours[@]}"; do
         same long "killed-$flavour" state.safetensors
     verdict $? "4 processes resume what 2 have begun, to the same bits, with $flavour"
 
+    # Open MPI kills a second after SIGTERM, and MPICH waits.
+    before=$scratch/passes.sh signal=TERM
+    [ "$flavour" = openmpi ] || before='' signal=USR1
     (launch "asked-$flavour" "$flavour" 2 "$scratch/note.sh" "${long[@]}" --shards 4) &
     launched=$!
-    saved "asked-$flavour" && kill -USR1 $launched
+    before=''
+    saved "asked-$flavour" && kill -$signal $launched
     wait $launched
     status=$?
     [ $status = 0 ] && grep -q '^stopped in epoch' "$scratch/asked-$flavour/log" &&
         gone "asked-$flavour"
     verdict $? "SIGUSR1 to mpirun ends a run after a step with $flavour (status $status)"
+    if [ "$flavour" = mpich ]; then
+        (launch terminated mpich 2 "$scratch/note.sh" "${long[@]}" --shards 4) &
+        launched=$!
+        saved terminated && kill -TERM $launched
+        wait $launched
+        status=$?
+        [ $status = 0 ] && grep -q '^stopped in epoch' "$scratch/terminated/log" && gone terminated
+        verdict $? "so does SIGTERM with mpich (status $status)"
+    fi
     train "asked-$flavour" plain 1 "${long[@]}" --shards 4 --resume &&
         same long "asked-$flavour" state.safetensors
     verdict $? "one process resumes it, to the same bits, with $flavour"
