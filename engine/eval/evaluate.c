@@ -147,8 +147,9 @@ static void release_items(struct adl_evaluate_run *run)
 static int run_all(struct adl_evaluate_run *run, struct adl_error *err)
 {
     const struct adl_evaluate_options *o = run->options;
+    size_t parts = ADL_MAX(o->parts, (size_t)1), done = 0;
 
-    for (size_t first = 0; first < run->total; first += run->group) {
+    for (size_t first = o->part * run->group; first < run->total; first += parts * run->group) {
         size_t count = ADL_MIN(run->group, run->total - first);
         if (o->stopped && o->stopped(o->stop_context))
             return adl_fail(err, ADL_ERR_CANCELLED, "the evaluation was stopped");
@@ -165,9 +166,9 @@ static int run_all(struct adl_evaluate_run *run, struct adl_error *err)
         }
         release_items(run);
         if (o->progress)
-            o->progress(o->report_context, first + count);
+            o->progress(o->report_context, done += count);
     }
-    if (run->broken_items == run->total)
+    if (parts == 1 && run->broken_items == run->total)
         return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s",
                         run->report->images, ADL_S(run->report->images), run->first_broken.message);
     return 0;

@@ -48,8 +48,12 @@ struct adl_evaluate_options {
      * scores. */
     bool several;
     const struct adl_confidence *confidence; /* of boxes cut by `map`; NULL: none */
-    bool detections;                   /* also compare all boxes of an image with all true ones */
-    size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
+    bool detections; /* also compare all boxes of an image with all true ones */
+    size_t limit;    /* images to measure, spread evenly over the split; 0: all */
+    /* Measure a part of the images only, which eval/evaluate_parts.h joins with the others: of the
+     * groups of images that go through the network together, number part, part + parts, ... That
+     * no image of a part can be read is no failure. 0: all images. */
+    size_t part, parts;
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */

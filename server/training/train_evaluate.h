@@ -13,6 +13,11 @@
 int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *report, double *loss,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* Returns whether the processes of the run share the evaluation: all of them then have to call
+ * adl_train_evaluate(), which gives process 0 the report and the loss of all images and the others
+ * those of their part, and -1 to all if it fails in one. */
+bool adl_train_divides_val(struct adl_train_run *run);
+
 /* Returns the measure by which the best epoch is chosen: of localization by boxes or else by masks,
  * or of classification if val has neither. */
 double adl_train_measure(const struct adl_evaluate_report *report);

@@ -2,7 +2,7 @@
 #define ADL_SERVER_TRAINING_TRAIN_RANKS_H
 
 /* The shards of a batch, and the processes ("ranks") that share them. Rank 0 alone writes files,
- * prints and evaluates; the others compute their shards and follow. */
+ * prints and judges epochs; the others compute their shards and their parts of val, and follow. */
 
 #include "server/training/train_state.h"
 

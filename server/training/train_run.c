@@ -258,6 +258,22 @@ out:
     return result;
 }
 
+/* Measures this process's part of val for process 0, which judges the epoch and decides what
+ * follows from a failure; here it is only said. */
+static void help_to_evaluate(struct adl_train_run *run)
+{
+    struct adl_evaluate_report report = {0};
+    struct adl_error err = {0};
+    double loss;
+
+    if (!adl_train_divides_val(run))
+        return;
+    if (adl_train_evaluate(run, &report, &loss, &err) < 0 && err.kind != ADL_ERR_CANCELLED)
+        fprintf(stderr, "adl-server: train: process %d: %s\n", run->settings->exchange->rank,
+                err.message);
+    adl_evaluate_report_release(&report);
+}
+
 static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
                         struct adl_error *err)
 {
@@ -269,6 +285,8 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     if (refreshed > 0)
         return save_position(run, err) < 0 ? -1 : 1;
     adl_train_follow(run);
+    if (run->follows)
+        help_to_evaluate(run);
     int result = run->follows ? 0 : judge_epoch(run, pace, err);
     if (result < 0)
         return -1;
@@ -284,8 +302,12 @@ static int evaluate_first(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_evaluate_report report = {0};
     double loss = NAN;
-    if (run->follows || !run->settings->eval_first || !run->val || run->epoch > 0 || run->batch > 0)
+    if (!run->settings->eval_first || !run->val || run->epoch > 0 || run->batch > 0)
         return 0;
+    if (run->follows) {
+        help_to_evaluate(run);
+        return 0;
+    }
     int result = adl_train_evaluate(run, &report, &loss, err);
     if (result == 0) {
         if (report.localized)

@@ -67,7 +67,7 @@ same() {
         cmp "$a/$file" "$b/$file" || return 1
     done
 }
-models=(state.safetensors last.safetensors best.safetensors)
+models=(state.safetensors last.safetensors best.safetensors predictions.csv)
 
 # compare NAME OPTION...: one process with 4 shards, and several with 1 and 2 threads.
 compare() {
@@ -91,7 +91,8 @@ compare() {
 counts=2 threads_tried=1
 [ -z "${SLOW-}" ] || counts='1 2 4' threads_tried='1 2'
 compare mobilenet "${mobilenet[@]}"
-compare sync "${mobilenet[@]}" --epochs 1 --sync-batchnorm
+# Two groups of val, one for each process.
+compare sync "${mobilenet[@]}" --epochs 1 --sync-batchnorm --batch-size 4 --val-share 0.5 --eval-first
 [ -z "${SLOW-}" ] || compare resnet --arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 \
     --lr 0.0001 --epochs 1
 
