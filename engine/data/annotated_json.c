@@ -30,6 +30,7 @@
 #include "base/size.h"
 #include "data/annotated.h"
 #include "data/lines.h"
+#include "image/image_decode.h"
 #include "io/file.h"
 
 #define PI 3.14159265358979323846
@@ -277,7 +278,6 @@ static int studio_box(struct adl_annotated *a, const json_t *item, size_t task, 
  * extension of an image. */
 static const char *image_url(const json_t *task)
 {
-    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
     json_t *data = json_object_get(task, "data"), *value;
     const char *url = json_string_value(json_object_get(data, "image")), *key;
 
@@ -285,10 +285,9 @@ static const char *image_url(const json_t *task)
         return url;
     json_object_foreach(data, key, value)
     {
-        const char *text = json_string_value(value), *dot = text ? strrchr(text, '.') : NULL;
-        for (size_t i = 0; dot && i < ADL_COUNT(ends); i++)
-            if (!strcasecmp(dot, ends[i]))
-                return text;
+        const char *text = json_string_value(value);
+        if (text && adl_image_named(text))
+            return text;
     }
     return NULL;
 }

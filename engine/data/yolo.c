@@ -9,6 +9,7 @@
  * all of DIR/labels. Names of the classes are in classes.txt, or below `names:` in data.yaml. As
  * the boxes are fractions, the header of each image is read for its size. */
 
+#include <ctype.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
@@ -141,11 +142,14 @@ out:
 /* Sets *image to the path of the image of a text; NULL if there is none. */
 static int find_image(struct yolo *y, const char *stem, const char **image, struct adl_error *err)
 {
-    static const char *const ends[] = {"jpg", "jpeg", "png", "webp", "JPG", "JPEG", "PNG", "WEBP"};
+    const char *extension;
 
     *image = NULL;
-    for (size_t i = 0; !*image && i < ADL_COUNT(ends); i++) {
-        const char *path = adl_draft_text(y->a.draft, err, "%s/%s.%s", y->images, stem, ends[i]);
+    for (size_t i = 0; !*image && (extension = adl_image_extension(i / 2)) != NULL; i++) {
+        char end[8] = {0};
+        for (size_t c = 0; extension[c] && c < sizeof end - 1; c++)
+            end[c] = (char)(i % 2 ? toupper((unsigned char)extension[c]) : extension[c]);
+        const char *path = adl_draft_text(y->a.draft, err, "%s/%s.%s", y->images, stem, end);
         if (!path)
             return -1;
         if (access(path, F_OK) == 0)
@@ -243,7 +247,7 @@ static int read_text(struct yolo *y, const char *stem, struct adl_error *err)
         return -1;
     if (!image)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: has no image %s.jpg, .png or .webp in %s; --images names another "
+                        "%s: has no image %s.jpg, .png or the like in %s; --images names another "
                         "directory",
                         path, stem, y->images);
     if (image_size(image, &needs, err) < 0)

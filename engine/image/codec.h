@@ -30,7 +30,19 @@ struct adl_codec {
                    struct adl_codec_needs *needs, struct adl_error *err);
 };
 
-extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp;
+extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp, adl_codec_gif,
+    adl_codec_bmp;
+
+/* Numbers whose low byte comes first. */
+static inline unsigned adl_codec_le16(const uint8_t *p)
+{
+    return (unsigned)p[0] | (unsigned)p[1] << 8;
+}
+
+static inline uint32_t adl_codec_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 
 /* Fails with ADL_ERR_LIMIT if an image of these sides has too many pixels, with
  * ADL_ERR_FORMAT if it has none. Call it with the numbers of the header, before anything of

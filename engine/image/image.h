@@ -29,7 +29,14 @@ int adl_image_init(struct adl_image *image, int width, int height,
 
 struct adl_image_decoder;
 
-enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAGE_WEBP };
+enum adl_image_type {
+    ADL_IMAGE_UNKNOWN,
+    ADL_IMAGE_JPEG,
+    ADL_IMAGE_PNG,
+    ADL_IMAGE_WEBP,
+    ADL_IMAGE_GIF,
+    ADL_IMAGE_BMP
+};
 
 struct adl_decode_options {
     size_t max_pixels;       /* 0: ADL_LIMIT_IMAGE_PIXELS */

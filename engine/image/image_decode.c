@@ -22,9 +22,7 @@
 #include "image/row_resize.h"
 
 static const struct adl_codec *const codecs[] = {
-    &adl_codec_jpeg,
-    &adl_codec_png,
-    &adl_codec_webp,
+    &adl_codec_jpeg, &adl_codec_png, &adl_codec_webp, &adl_codec_gif, &adl_codec_bmp,
 };
 
 static const struct adl_codec *find_codec(const void *bytes, size_t length)
@@ -41,13 +39,30 @@ enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
     return codec ? codec->type : ADL_IMAGE_UNKNOWN;
 }
 
+const char *adl_image_extension(size_t i)
+{
+    static const char *const extensions[] = {"jpg",  "jpeg",  "png", "webp", "gif", "bmp",
+                                             "jfif", "pjpeg", "pjp", "jpe",  "dib"};
+    return i < ADL_COUNT(extensions) ? extensions[i] : NULL;
+}
+
 bool adl_image_named(const char *name)
 {
-    static const char *const endings[] = {".jpg",   ".jpeg", ".jpe", ".jfif",
-                                          ".pjpeg", ".pjp",  ".png", ".webp"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
-        if (!strcasecmp(dot, endings[i]))
+    const char *dot = strrchr(name, '.'), *extension;
+
+    for (size_t i = 0; dot && (extension = adl_image_extension(i)) != NULL; i++)
+        if (!strcasecmp(dot + 1, extension))
+            return true;
+    return false;
+}
+
+bool adl_image_media_type(const char *type, size_t length)
+{
+    /* Registered names, and others that are in use for the same. */
+    static const char *const types[] = {"image/jpeg", "image/png", "image/webp",    "image/gif",
+                                        "image/bmp",  "image/jpg", "image/x-ms-bmp"};
+    for (size_t i = 0; i < ADL_COUNT(types); i++)
+        if (length == strlen(types[i]) && !strncasecmp(type, types[i], length))
             return true;
     return false;
 }
@@ -70,11 +85,6 @@ const char *adl_image_foreign(const void *bytes, size_t length)
 {
     const char *p = bytes;
 
-    if (length >= 6 && (!memcmp(p, "GIF87a", 6) || !memcmp(p, "GIF89a", 6)))
-        return "GIF";
-    /* Many texts begin with "BM"; in the file header of a BMP, bytes 6 to 9 are zero too. */
-    if (length >= 14 && !memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4))
-        return "BMP";
     if (length >= 4 && (!memcmp(p, "II*\0", 4) || !memcmp(p, "MM\0*", 4)))
         return "TIFF";
     if (length >= 12 && !memcmp(p + 4, "ftyp", 4))
@@ -146,9 +156,9 @@ static int fail_unknown(const void *bytes, size_t length, struct adl_error *err)
     if (is_remnant(bytes, length))
         return adl_fail(err, ADL_ERR_FORMAT, "the first bytes of the image are damaged");
     if (foreign)
-        return adl_fail(err, ADL_ERR_UNSUPPORTED, "a %s image; JPEG, PNG and WebP are read",
-                        foreign);
-    return adl_fail(err, ADL_ERR_UNSUPPORTED, "not a JPEG, PNG or WebP image");
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "a %s image; " ADL_IMAGE_FORMATS("and") " are read", foreign);
+    return adl_fail(err, ADL_ERR_UNSUPPORTED, "not a " ADL_IMAGE_FORMATS("or") " image");
 }
 
 /* --- what the rows become -------------------------------------------------------- */

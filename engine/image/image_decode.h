@@ -8,13 +8,24 @@
 /* Returns the format, determined from the first bytes and never from a file name. */
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
 
-/* Returns "GIF", "BMP", "TIFF", "HEIC" or "AVIF" if the first bytes are those of an image
+/* The formats that can be read, for messages: ADL_IMAGE_FORMATS("or"). */
+#define ADL_IMAGE_FORMATS(last) "JPEG, PNG, WebP, GIF " last " BMP"
+
+/* Returns "TIFF", "HEIC" or "AVIF" if the first bytes are those of an image
  * format that cannot be read; otherwise NULL. */
 const char *adl_image_foreign(const void *bytes, size_t length);
 
 /* Returns whether a file's name has the extension of a format that can be read. It selects
  * the files of a directory that are opened. */
 bool adl_image_named(const char *name);
+
+/* Returns the i-th of these extensions, such as "jpg", in small letters and the usual ones first;
+ * NULL after the last. Upper case is the same to adl_image_named(). */
+const char *adl_image_extension(size_t i);
+
+/* Returns whether the `length` characters of a media type are those of a format that can be read,
+ * such as image/jpeg. */
+bool adl_image_media_type(const char *type, size_t length);
 
 /* Decodes in the place of this process, so that a file whose decoding goes wrong harms another one.
  * The file's header has been read and its limits checked by this process; `info` has what it says,
@@ -31,9 +42,9 @@ struct adl_image_decoder {
 };
 
 /* Decodes JPEG (baseline, progressive, arithmetic, grey, CMYK, YCCK), PNG (every colour type,
- * alpha over white) or WebP (of an animation the first frame). `options` and `info` may be
- * NULL; `info` is written on success only. Fails with ADL_ERR_UNSUPPORTED for another format,
- * with ADL_ERR_LIMIT for too many pixels or too much memory, with ADL_ERR_FORMAT for a
+ * alpha over white), WebP or GIF (of an animation the first frame), or BMP. `options` and `info`
+ * may be NULL; `info` is written on success only. Fails with ADL_ERR_UNSUPPORTED for another
+ * format, with ADL_ERR_LIMIT for too many pixels or too much memory, with ADL_ERR_FORMAT for a
  * corrupt or truncated file, and with ADL_ERR_NOMEM; `image` is then zeroed. */
 int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
                      struct adl_image *image, struct adl_image_info *info,

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
+#include "image/image_decode.h"
 #include "io/json_text.h"
 #include "server/api/later.h"
 #include "server/api/params.h"
@@ -91,13 +92,11 @@ static bool is_type(const char *given, const char *type)
 /* Answers and returns false if the media type is neither a picture's nor JSON. */
 static bool check_type(struct change *c)
 {
-    static const char *const pictures[] = {"image/jpeg", "image/png", "image/webp"};
     const struct adl_http_request *http = c->exchange->http;
     const char *type = adl_http_header(http, "Content-Type");
     const char *coding = adl_http_header(http, "Content-Encoding");
 
-    for (size_t i = 0; type && i < ADL_COUNT(pictures); i++)
-        c->picture |= is_type(type, pictures[i]);
+    c->picture = type && adl_image_media_type(type, strcspn(type, "; \t"));
     if (coding && strcasecmp(coding, "identity") != 0) {
         adl_http_add_header(c->exchange->http, "Accept-Encoding", "identity");
         adl_answer_problem(c->exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
@@ -108,7 +107,7 @@ static bool check_type(struct change *c)
     if (type && (c->picture || is_type(type, "application/json")))
         return true;
     adl_answer_problem(c->exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
-                       "send a picture as image/jpeg, image/png or image/webp, or its boxes as "
+                       "send a picture as image/jpeg, image/png or the like, or its boxes as "
                        "application/json");
     return false;
 }

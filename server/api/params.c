@@ -11,6 +11,7 @@
 
 #include "base/name.h"
 #include "base/size.h"
+#include "image/image_decode.h"
 
 /* --- the query --------------------------------------------------------------- */
 
@@ -290,7 +291,6 @@ static bool media_type_is(const char *text, size_t length, const char *want)
 enum adl_body_type adl_params_body_type(const char *content_type, char *text, size_t size,
                                         const char **detail)
 {
-    static const char *const images[] = {"image/jpeg", "image/png", "image/webp", "image/jpg"};
     size_t length;
 
     if (!content_type) {
@@ -299,9 +299,8 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
         return ADL_BODY_UNSUPPORTED;
     }
     length = media_type_length(content_type);
-    for (size_t i = 0; i < ADL_COUNT(images); i++)
-        if (media_type_is(content_type, length, images[i]))
-            return ADL_BODY_IMAGE;
+    if (adl_image_media_type(content_type, length))
+        return ADL_BODY_IMAGE;
     if (media_type_is(content_type, length, "application/octet-stream"))
         return ADL_BODY_BYTES;
     if (media_type_is(content_type, length, "multipart/form-data"))
@@ -314,8 +313,8 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
         return ADL_BODY_UNSUPPORTED;
     }
     snprintf(text, size,
-             "\"%s\" is not a supported image type; send image/jpeg, image/png, "
-             "image/webp, multipart/form-data or application/json",
+             "\"%s\" is not a supported image type; send image/jpeg (or png, "
+             "webp, gif, bmp), multipart/form-data or application/json",
              ADL_SHORT(content_type));
     *detail = text;
     return ADL_BODY_UNSUPPORTED;

@@ -45,7 +45,7 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
 /* The declared type of a body. */
 enum adl_body_type {
     ADL_BODY_UNSUPPORTED,
-    ADL_BODY_IMAGE, /* image/jpeg, image/png or image/webp; the bytes decide which */
+    ADL_BODY_IMAGE, /* image/jpeg or another of adl_image_media_type(); the bytes decide */
     ADL_BODY_BYTES, /* application/octet-stream; the bytes decide whether it is an image */
     ADL_BODY_FORM,  /* multipart/form-data */
     ADL_BODY_JSON   /* application/json: localize_json.h */

@@ -15,6 +15,7 @@
 #include "base/plural.h"
 #include "base/pool.h"
 #include "base/size.h"
+#include "image/image_decode.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
@@ -546,9 +547,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(prepare_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,
-                run.images.left_out == 1 ? "path that is not a JPEG, PNG or WebP file:"
-                                         : "paths that are not JPEG, PNG or WebP "
-                                           "files, such as",
+                run.images.left_out == 1 ? "path that is not an image by its name:"
+                                         : "paths that are not images by their names, such as",
                 run.images.left_first);
     ADL_TRY(localize_all(&run, err));
     if (run.settings->coco)
@@ -625,11 +625,11 @@ const struct adl_command adl_command_localize = {
     .name = "localize",
     .summary = "Find what images show and where",
     .usage = "[--model FILE] [options] IMAGE...",
-    .description =
-        "An IMAGE is a JPEG, PNG or WebP file, a directory (searched recursively, in "
-        "sorted order), a quoted pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels "
-        "of the image as displayed, both corners inclusive. Images that cannot be read "
-        "are reported on stderr and skipped; the exit status is then 1.",
+    .description = "An IMAGE is a " ADL_IMAGE_FORMATS(
+        "or") " file, a directory (searched recursively, in "
+              "sorted order), a quoted pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels "
+              "of the image as displayed, both corners inclusive. Images that cannot be read "
+              "are reported on stderr and skipped; the exit status is then 1.",
     .examples = "  adl-server localize --model cub.safetensors photos/\n"
                 "  adl-server localize -m cub.safetensors --json -k 5 photo.jpg | jq .predictions\n"
                 "  adl-server localize -m cub.safetensors --overlay drawn 'album/*.jpg'\n",

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image/image_decode.h"
 #include "io/json_text.h"
 
 static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
@@ -73,9 +74,10 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                      "hundred pixels a side. --max-pixels is the server's limit."},
     [ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"unsupported-media-type", 415,
                                             "This media type is not supported",
-                                            "Send a JPEG, PNG or WebP image (no animation) as "
-                                            "image/jpeg, image/png or image/webp, or several "
-                                            "images as multipart/form-data."},
+                                            "Send a " ADL_IMAGE_FORMATS(
+                                                "or") " image as "
+                                                      "image/jpeg, image/png and so on, or several "
+                                                      "images as multipart/form-data."},
     [ADL_PROBLEM_CORRUPT_IMAGE] =
         {"corrupt-image", 422, "The image is corrupt or truncated",
          "Open it in an image viewer, save it again, and send that file."},

@@ -11,12 +11,12 @@
 static const struct {
     const char *one, *many;
 } kinds[ADL_LEFT_OUT_KINDS] = {
-    [ADL_LEFT_OUT_CLASS] = {"directory without a JPEG, PNG or WebP image, which is not a class",
-                            "directories without a JPEG, PNG or WebP image, which are not classes"},
+    [ADL_LEFT_OUT_CLASS] = {"directory without an image, which is not a class",
+                            "directories without an image, which are not classes"},
     [ADL_LEFT_OUT_RUN] = {"directory of a training run, which is not a class",
                           "directories of training runs, which are not classes"},
-    [ADL_LEFT_OUT_FORMAT] = {"file whose name is not that of a JPEG, PNG or WebP image",
-                             "files whose names are not those of JPEG, PNG or WebP images"},
+    [ADL_LEFT_OUT_FORMAT] = {"file whose name is not that of an image",
+                             "files whose names are not those of images"},
     [ADL_LEFT_OUT_OUTSIDE] = {"image outside the directories of the classes",
                               "images outside the directories of the classes"},
     [ADL_LEFT_OUT_SPECIAL] = {"FIFO, socket or device", "FIFOs, sockets or devices"},

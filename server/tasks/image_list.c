@@ -197,8 +197,8 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
     else if (result == 0)
         result = settle(list, first, problems, err);
     if (list->count == first && result == 0)
-        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: contains no JPEG, PNG or WebP file by name",
-                          path);
+        result = adl_fail(err, ADL_ERR_NOT_FOUND,
+                          "%s: contains no " ADL_IMAGE_FORMATS("or") " file by name", path);
     return result;
 }
 

@@ -29,7 +29,7 @@ struct adl_image_list {
 void adl_image_list_release(struct adl_image_list *list);
 
 /* Adds the images of an operand. A directory stands for every file below it whose name is that of
- * a JPEG, PNG or WebP image, sorted by path, without hidden files. Its other entries are counted
+ * an image (adl_image_named()), sorted by path, without hidden files. Its other entries are counted
  * as left out: other files, FIFOs and the like, and directories behind symbolic links. An operand
  * with * ? or [ that does not exist is a pattern, whose matches are added in the same way, except
  * FIFOs and devices. Any other name is added as it is, whether it exists or not. Fails with

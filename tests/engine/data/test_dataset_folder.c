@@ -105,7 +105,8 @@ static void link_to(const char *target, const char *path)
 static void what_is_no_image_is_counted(void)
 {
     static const char *const endings[] = {"jpg", "JPG",  "jpeg", "Jpeg", "jfif", "JFIF",
-                                          "jpe", "webp", "WEBP", "png",  "PNG"};
+                                          "jpe", "webp", "WEBP", "png",  "PNG",  "gif",
+                                          "GIF", "bmp",  "BMP",  "dib"};
     char path[1024];
     tree_new("left-out");
     for (size_t i = 0; i < ADL_COUNT(endings); i++) {
@@ -113,10 +114,10 @@ static void what_is_no_image_is_counted(void)
         tree_put(path, "");
     }
     tree_put("dog/1.png", "");
-    tree_put("dog/a.gif", "");
-    tree_put("dog/b.gif", "");
+    tree_put("dog/a.svg", "");
+    tree_put("dog/b.svg", "");
     tree_put("dog/.DS_Store", "");
-    tree_put("eel/only.gif", "");
+    tree_put("eel/only.svg", "");
     tree_put("__MACOSX/cat/._1.jpg", "");
     tree_put("stray.jpg", "");
     tree_put("labels.csv", "");
@@ -133,7 +134,7 @@ static void what_is_no_image_is_counted(void)
     CU_ASSERT_EQUAL(d->count, ADL_COUNT(endings) + 1);
     tree_check_image(d, d->count - 1, "dog/1.png", 1);
     tree_check_left_out(d, ADL_LEFT_OUT_CLASS, 3, "__MACOSX");
-    tree_check_left_out(d, ADL_LEFT_OUT_FORMAT, 3, "dog/a.gif");
+    tree_check_left_out(d, ADL_LEFT_OUT_FORMAT, 3, "dog/a.svg");
     tree_check_left_out(d, ADL_LEFT_OUT_OUTSIDE, 1, "stray.jpg");
     tree_check_left_out(d, ADL_LEFT_OUT_SPECIAL, 1, "dog/pipe.jpg");
     tree_check_left_out(d, ADL_LEFT_OUT_DANGLING, 1, "dog/gone.jpg");

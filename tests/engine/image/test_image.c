@@ -73,11 +73,16 @@ static void types_are_told_from_bytes(void)
     CU_ASSERT_EQUAL(adl_image_sniff("\x89PNG\n", 5), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WEBPVP8 ", 16), ADL_IMAGE_WEBP);
     CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WAVEfmt ", 16), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("GIF87a", 6), ADL_IMAGE_GIF);
+    CU_ASSERT_EQUAL(adl_image_sniff("GIF89a", 6), ADL_IMAGE_GIF);
+    CU_ASSERT_EQUAL(adl_image_sniff("GIF88a", 6), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("BM....\0\0\0\0....", 14), ADL_IMAGE_BMP);
+    CU_ASSERT_EQUAL(adl_image_sniff("BMW and others", 14), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("", 0), ADL_IMAGE_UNKNOWN);
     static const struct {
         const char *bytes, *name;
     } foreign[] = {
-        {"GIF89a........", "GIF"},   {"BM....\0\0\0\0....", "BMP"},
+        {"GIF89a........", NULL},    {"BM....\0\0\0\0....", NULL},
         {"II*\0..........", "TIFF"}, {"MM\0*..........", "TIFF"},
         {"....ftypheic..", "HEIC"},  {"....ftypavif..", "AVIF"},
         {"....ftypmp42..", NULL},    {"BMW and others", NULL},
@@ -90,7 +95,7 @@ static void types_are_told_from_bytes(void)
         CU_ASSERT_PTR_NULL(adl_image_foreign(foreign[i].bytes, 3));
     }
 
-    static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"GIF89a\1\0\1", 9}};
+    static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"II*\0\1\0\1", 7}};
     struct adl_error err = {0};
     struct adl_image image;
     for (size_t i = 0; i < 2; i++) {
@@ -456,7 +461,104 @@ static void encoders(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
 }
 
-TEST_SUITE(image, {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},
+/* Fills a golden picture with what the README says of a kind of PNG. */
+static const uint8_t *like_png(const char *kind, int depth)
+{
+    static uint8_t want[IMAGE_PIXELS * 3];
+    for (int at = 0; at < IMAGE_PIXELS; at++) {
+        int rgb[3];
+        png_pixel(kind, depth, at, rgb);
+        for (int c = 0; c < 3; c++)
+            want[at * 3 + c] = (uint8_t)rgb[c];
+    }
+    return want;
+}
+
+static void bmp(void)
+{
+    expect("rgb_24.bmp", sample(), 0);
+    expect("core_24.bmp", sample(), 0);
+    expect("rgb_32_top_down.bmp", sample(), 0);
+    expect("rgb_10.bmp", sample(), 0);
+    expect_pillow("rgb_16.bmp", "rgb_16.bmp.rgb");
+    expect_pillow("rgb_565.bmp", "rgb_565.bmp.rgb");
+    expect("palette_1.bmp", like_png("palette", 1), 0);
+    expect("palette_4.bmp", like_png("palette", 4), 0);
+    expect("palette_8.bmp", like_png("palette", 8), 0);
+    expect("rle4.bmp", like_png("palette", 4), 0);
+    expect("rle8.bmp", like_png("palette", 3), 0);
+    expect("rgba_v4.bmp", like_png("rgba", 8), 0);
+    expect("rgba_v5.bmp", like_png("rgba", 8), 0);
+}
+
+/* A compressed BMP may step over pixels, which then have the first colour. */
+static void bmp_steps(void)
+{
+    uint8_t want[IMAGE_PIXELS * 3];
+    for (int at = 0; at < IMAGE_PIXELS; at++) {
+        const int x = at % IMAGE_WIDTH, y = at / IMAGE_WIDTH;
+        const int index = y != IMAGE_HEIGHT - 3 ? 0 : x == 5 ? 3 : (x == 10 || x == 11) ? 6 : 0;
+        for (int c = 0; c < 3; c++)
+            want[at * 3 + c] = (uint8_t)((3 * index + c) * 97 + 13);
+    }
+    expect("rle8_steps.bmp", want, 0);
+}
+
+static void gif(void)
+{
+    expect_pillow("palette.gif", "palette.gif.rgb");
+    expect_pillow("interlaced.gif", "palette.gif.rgb");
+    expect_pillow("animated.gif", "palette.gif.rgb");
+    expect_pillow("transparent.gif", "transparent.gif.rgb");
+}
+
+/* Loads and decodes a golden GIF of any size. */
+static struct adl_image decode_gif(const char *name)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct image_bytes file = image_bytes_load(name);
+    TEST_OK(image_bytes_decode(file, NULL, &image, &err), &err);
+    free(file.data);
+    return image;
+}
+
+/* The frame of transparent.gif, 3 to the right and 2 down on a larger canvas: white around it. */
+static void gif_frame_on_a_canvas(void)
+{
+    struct adl_image image = decode_gif("offset.gif");
+    struct image_bytes rgb = image_bytes_load("transparent.gif.rgb");
+    int wrong = 0;
+    CU_ASSERT_FATAL(image.width == IMAGE_WIDTH + 7 && image.height == IMAGE_HEIGHT + 5);
+    for (int y = 0; y < image.height; y++)
+        for (int x = 0; x < image.width; x++) {
+            const bool inside = x >= 3 && x < 3 + IMAGE_WIDTH && y >= 2 && y < 2 + IMAGE_HEIGHT;
+            const uint8_t white[] = {255, 255, 255};
+            wrong +=
+                memcmp(image.rgb + (y * image.width + x) * 3,
+                       inside ? rgb.data + ((y - 2) * IMAGE_WIDTH + x - 3) * 3 : white, 3) != 0;
+        }
+    CU_ASSERT_EQUAL(wrong, 0);
+    adl_image_release(&image);
+    free(rgb.data);
+}
+
+/* Noise of four greys, which fills the table of codes. */
+static void gif_of_many_codes(void)
+{
+    struct adl_image image = decode_gif("noise.gif");
+    int wrong = 0;
+    CU_ASSERT_FATAL(image.width == 160 && image.height == 120);
+    for (int i = 0; i < 160 * 120 * 3; i++)
+        wrong += image.rgb[i] != 85 * (formula_z("gif noise", (uint64_t)i / 3) >> 62);
+    CU_ASSERT_EQUAL(wrong, 0);
+    adl_image_release(&image);
+}
+
+TEST_SUITE(image, {"bmp", bmp}, {"bmp with steps", bmp_steps}, {"gif", gif},
+           {"gif frame on a canvas", gif_frame_on_a_canvas},
+           {"gif of many codes", gif_of_many_codes},
+           {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},
            {"jpeg orientation", jpeg_orientation}, {"jpeg at reduced scale", jpeg_at_reduced_scale},
            {"aligned JPEGs are reduced within a bound", jpeg_reduced_and_aligned},
            {"png of every kind", png}, {"webp", webp}, {"first frame of webp", first_frame_of_webp},

@@ -21,14 +21,21 @@ static const char *const each_kind[] = {
     "baseline.jpg", "progressive.jpg",   "cmyk.jpg",          "restarts.jpg",
     "grey.jpg",     "grey_1.png",        "palette_alpha.png", "rgba_16_interlaced.png",
     "exif_6.png",   "lossless.webp",     "lossy.webp",        "alpha_lossy.webp",
-    "exif_8.webp",  "orientation_6.jpg", "animated.webp"};
+    "exif_8.webp",  "orientation_6.jpg", "animated.webp",     "rgb_24.bmp",
+    "rgba_v5.bmp",  "rgb_565.bmp",       "palette_4.bmp",     "rle8.bmp",
+    "rle4.bmp",     "transparent.gif",   "interlaced.gif",    "animated.gif"};
 
 /* How many bytes it takes to recognise the start of a file: FF D8 (ISO/IEC 10918-1, B.2.1),
- * the name in a PNG's signature (PNG specification, 5.2), and the first byte that
- * distinguishes a WebP from other RIFF files. */
+ * the name in a PNG's signature (PNG specification, 5.2), the first byte that distinguishes a WebP
+ * from other RIFF files, the signature of a GIF, and a BMP's file header, for texts begin with "BM"
+ * too. */
 static size_t telling_bytes(const char *name)
 {
-    return strstr(name, ".jpg") ? 2 : strstr(name, ".png") ? 4 : 9;
+    return strstr(name, ".jpg")   ? 2
+           : strstr(name, ".png") ? 4
+           : strstr(name, ".gif") ? 6
+           : strstr(name, ".bmp") ? 14
+                                  : 9;
 }
 
 static void truncated_at_any_byte(void)

@@ -118,12 +118,6 @@ static void compare_file(const char *name)
     free(file.data);
 }
 
-static bool is_picture(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcmp(dot, ".jpg") || !strcmp(dot, ".png") || !strcmp(dot, ".webp"));
-}
-
 static void every_format(void)
 {
     DIR *folder = opendir("tests/golden/images");
@@ -131,7 +125,7 @@ static void every_format(void)
     int files = 0;
 
     while (folder && (entry = readdir(folder)))
-        if (is_picture(entry->d_name)) {
+        if (adl_image_named(entry->d_name)) {
             compare_file(entry->d_name);
             files++;
         }

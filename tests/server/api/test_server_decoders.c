@@ -56,11 +56,11 @@ static char *answer(const struct test_service *service, const char *target, cons
 
 static void same_answers(void)
 {
-    static const char *const files[] = {"baseline.jpg",  "progressive.jpg",
-                                        "cmyk.jpg",      "orientation_6.jpg",
-                                        "rgb_8.png",     "rgba_16_interlaced.png",
-                                        "lossy.webp",    "alpha_lossless.webp",
-                                        "animated.webp", "exif_8.webp"};
+    static const char *const files[] = {
+        "baseline.jpg",      "progressive.jpg",     "cmyk.jpg",
+        "orientation_6.jpg", "rgb_8.png",           "rgba_16_interlaced.png",
+        "lossy.webp",        "alpha_lossless.webp", "animated.webp",
+        "exif_8.webp",       "offset.gif",          "rle8.bmp"};
     static const struct {
         const char *target, *headers;
     } asked[] = {
@@ -81,10 +81,8 @@ static void same_answers(void)
                 size_t size_a, size_b;
                 if (!own)
                     file = image_bytes_load(files[f]);
-                snprintf(headers, sizeof headers, "Content-Type: image/%s\r\n%s",
-                         own || strstr(files[f], ".jpg") ? "jpeg"
-                         : strstr(files[f], ".png")      ? "png"
-                                                         : "webp",
+                const char *kind = own ? "jpg" : strrchr(files[f], '.') + 1;
+                snprintf(headers, sizeof headers, "Content-Type: image/%s\r\n%s", kind,
                          asked[i].headers);
                 const size_t length = damaged ? file.length / 2 : file.length;
                 a = answer(&with, asked[i].target, headers, file.data, length, &size_a);

@@ -113,12 +113,6 @@ static void compare(const char *name, const void *bytes, size_t length,
     adl_image_release(&whole_b);
 }
 
-static bool is_picture(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcmp(dot, ".jpg") || !strcmp(dot, ".png") || !strcmp(dot, ".webp"));
-}
-
 /* Every golden picture as it is, cut off at some places, and with damaged bytes. */
 static void same_pixels_and_errors(void)
 {
@@ -131,7 +125,7 @@ static void same_pixels_and_errors(void)
     if (!folder || !open_decoders(1))
         return;
     for (const struct dirent *entry; (entry = readdir(folder));) {
-        if (!is_picture(entry->d_name))
+        if (!adl_image_named(entry->d_name))
             continue;
         struct image_bytes file = image_bytes_load(entry->d_name);
         compare(entry->d_name, file.data, file.length, &plain);
