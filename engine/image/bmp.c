@@ -376,4 +376,4 @@ static int examine_bmp(const void *bytes, size_t length, const struct adl_decode
     return 0;
 }
 
-const struct adl_codec adl_codec_bmp = {ADL_IMAGE_BMP, is_bmp, decode_bmp, examine_bmp};
+const struct adl_codec adl_codec_bmp = {ADL_IMAGE_BMP, is_bmp, decode_bmp, examine_bmp, NULL};

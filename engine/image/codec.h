@@ -28,10 +28,12 @@ struct adl_codec {
     /* Reads the header of bytes that match, and checks it as decode() does. */
     int (*examine)(const void *bytes, size_t length, const struct adl_decode_options *options,
                    struct adl_codec_needs *needs, struct adl_error *err);
+    /* Opens the library, if the format has one that is opened late; NULL: it has none. */
+    void (*prepare)(void);
 };
 
 extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp, adl_codec_gif,
-    adl_codec_bmp;
+    adl_codec_bmp, adl_codec_tiff, adl_codec_heif;
 
 /* Numbers whose low byte comes first. */
 static inline unsigned adl_codec_le16(const uint8_t *p)

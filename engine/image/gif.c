@@ -341,4 +341,4 @@ static int examine_gif(const void *bytes, size_t length, const struct adl_decode
     return 0;
 }
 
-const struct adl_codec adl_codec_gif = {ADL_IMAGE_GIF, is_gif, decode_gif, examine_gif};
+const struct adl_codec adl_codec_gif = {ADL_IMAGE_GIF, is_gif, decode_gif, examine_gif, NULL};

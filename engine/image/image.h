@@ -35,7 +35,9 @@ enum adl_image_type {
     ADL_IMAGE_PNG,
     ADL_IMAGE_WEBP,
     ADL_IMAGE_GIF,
-    ADL_IMAGE_BMP
+    ADL_IMAGE_BMP,
+    ADL_IMAGE_TIFF,
+    ADL_IMAGE_HEIF /* AVIF or HEIC */
 };
 
 struct adl_decode_options {

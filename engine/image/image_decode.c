@@ -22,7 +22,8 @@
 #include "image/row_resize.h"
 
 static const struct adl_codec *const codecs[] = {
-    &adl_codec_jpeg, &adl_codec_png, &adl_codec_webp, &adl_codec_gif, &adl_codec_bmp,
+    &adl_codec_jpeg, &adl_codec_png,  &adl_codec_webp, &adl_codec_gif,
+    &adl_codec_bmp,  &adl_codec_tiff, &adl_codec_heif,
 };
 
 static const struct adl_codec *find_codec(const void *bytes, size_t length)
@@ -33,6 +34,13 @@ static const struct adl_codec *find_codec(const void *bytes, size_t length)
     return NULL;
 }
 
+void adl_image_prepare(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(codecs); i++)
+        if (codecs[i]->prepare)
+            codecs[i]->prepare();
+}
+
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
 {
     const struct adl_codec *codec = find_codec(bytes, length);
@@ -41,8 +49,9 @@ enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
 
 const char *adl_image_extension(size_t i)
 {
-    static const char *const extensions[] = {"jpg",  "jpeg",  "png", "webp", "gif", "bmp",
-                                             "jfif", "pjpeg", "pjp", "jpe",  "dib"};
+    static const char *const extensions[] = {"jpg",   "jpeg", "png",  "webp", "gif",  "bmp",
+                                             "tif",   "tiff", "avif", "heic", "heif", "jfif",
+                                             "pjpeg", "pjp",  "jpe",  "dib"};
     return i < ADL_COUNT(extensions) ? extensions[i] : NULL;
 }
 
@@ -59,36 +68,31 @@ bool adl_image_named(const char *name)
 bool adl_image_media_type(const char *type, size_t length)
 {
     /* Registered names, and others that are in use for the same. */
-    static const char *const types[] = {"image/jpeg", "image/png", "image/webp",    "image/gif",
-                                        "image/bmp",  "image/jpg", "image/x-ms-bmp"};
+    static const char *const types[] = {"image/jpeg", "image/png",  "image/webp",     "image/gif",
+                                        "image/bmp",  "image/jpg",  "image/x-ms-bmp", "image/tiff",
+                                        "image/avif", "image/heic", "image/heif"};
     for (size_t i = 0; i < ADL_COUNT(types); i++)
         if (length == strlen(types[i]) && !strncasecmp(type, types[i], length))
             return true;
     return false;
 }
 
-/* Returns the image format that the brand of an ISO base media file (ISO/IEC 14496-12) names;
- * NULL if the file is not an image. */
-static const char *brand_format(const char *brand)
-{
-    static const char *const brands[][2] = {
-        {"avif", "AVIF"}, {"avis", "AVIF"}, {"heic", "HEIC"}, {"heix", "HEIC"}, {"heim", "HEIC"},
-        {"heis", "HEIC"}, {"hevc", "HEIC"}, {"hevx", "HEIC"}, {"mif1", "HEIC"}, {"msf1", "HEIC"},
-    };
-    for (size_t i = 0; i < ADL_COUNT(brands); i++)
-        if (!memcmp(brand, brands[i][0], 4))
-            return brands[i][1];
-    return NULL;
-}
-
 const char *adl_image_foreign(const void *bytes, size_t length)
 {
+    static const char jxl_box[] = "\0\0\0\x0cJXL \r\n\x87\n",
+                      jp2_box[] = "\0\0\0\x0cjP  \r\n\x87\n";
     const char *p = bytes;
 
-    if (length >= 4 && (!memcmp(p, "II*\0", 4) || !memcmp(p, "MM\0*", 4)))
-        return "TIFF";
-    if (length >= 12 && !memcmp(p + 4, "ftyp", 4))
-        return brand_format(p + 8);
+    if (length >= 2 && !memcmp(p, "\xff\x0a", 2))
+        return "JPEG XL";
+    if (length >= 12 && !memcmp(p, jxl_box, 12))
+        return "JPEG XL";
+    if (length >= 12 && !memcmp(p, jp2_box, 12))
+        return "JPEG 2000";
+    if (length >= 4 && !memcmp(p, "8BPS", 4))
+        return "Photoshop";
+    if (length >= 4 && (!memcmp(p, "II+\0", 4) || !memcmp(p, "MM\0+", 4)))
+        return "BigTIFF";
     return NULL;
 }
 

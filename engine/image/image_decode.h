@@ -5,14 +5,18 @@
 
 #include "image/row_target.h"
 
+/* Opens the libraries that are otherwise opened when the first file comes that needs them, for a
+ * process that will not be able to open anything. */
+void adl_image_prepare(void);
+
 /* Returns the format, determined from the first bytes and never from a file name. */
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
 
 /* The formats that can be read, for messages: ADL_IMAGE_FORMATS("or"). */
-#define ADL_IMAGE_FORMATS(last) "JPEG, PNG, WebP, GIF " last " BMP"
+#define ADL_IMAGE_FORMATS(last) "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF " last " HEIC"
 
-/* Returns "TIFF", "HEIC" or "AVIF" if the first bytes are those of an image
- * format that cannot be read; otherwise NULL. */
+/* Returns the name of an image format that cannot be read, such as "JPEG XL", if the first bytes
+ * are those of one; otherwise NULL. */
 const char *adl_image_foreign(const void *bytes, size_t length);
 
 /* Returns whether a file's name has the extension of a format that can be read. It selects
@@ -42,7 +46,8 @@ struct adl_image_decoder {
 };
 
 /* Decodes JPEG (baseline, progressive, arithmetic, grey, CMYK, YCCK), PNG (every colour type,
- * alpha over white), WebP or GIF (of an animation the first frame), or BMP. `options` and `info`
+ * alpha over white), WebP or GIF (of an animation the first frame), BMP, TIFF (the
+ * first image) or, where the system has libheif, AVIF or HEIC. `options` and `info`
  * may be NULL; `info` is written on success only. Fails with ADL_ERR_UNSUPPORTED for another
  * format, with ADL_ERR_LIMIT for too many pixels or too much memory, with ADL_ERR_FORMAT for a
  * corrupt or truncated file, and with ADL_ERR_NOMEM; `image` is then zeroed. */

@@ -377,4 +377,4 @@ static int examine_jpeg(const void *bytes, size_t length, const struct adl_decod
     return result;
 }
 
-const struct adl_codec adl_codec_jpeg = {ADL_IMAGE_JPEG, is_jpeg, decode_jpeg, examine_jpeg};
+const struct adl_codec adl_codec_jpeg = {ADL_IMAGE_JPEG, is_jpeg, decode_jpeg, examine_jpeg, NULL};

@@ -371,7 +371,7 @@ static int examine_png(const void *bytes, size_t length, const struct adl_decode
     return 0;
 }
 
-const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png, examine_png};
+const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png, examine_png, NULL};
 
 /* Levels of deflate. A photograph is worth the time; a map is so smooth that a low level takes a
  * fraction of the time for a few percent more bytes. */

@@ -243,4 +243,4 @@ static int examine_webp(const void *bytes, size_t length, const struct adl_decod
     return 0;
 }
 
-const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp, examine_webp};
+const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp, examine_webp, NULL};

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,17 @@ void adl_decode_helper_serve(int fd, unsigned char *shared, unsigned long shared
     }
 }
 
+static void *do_nothing(void *context)
+{
+    return context;
+}
+
+static bool start_a_thread(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, do_nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+
 /* --- tests of the sandbox ----------------------------------------------------------- */
 
 /* Does what should end the process. Returns 0 if it was not even refused. */
@@ -234,6 +246,8 @@ static int try(const char *what, int fd)
 
     if (!strcmp(what, "nothing"))
         return 0;
+    if (!strcmp(what, "thread"))
+        return !start_a_thread();
     if (!strcmp(what, "open"))
         return open("/etc/passwd", O_RDONLY) < 0;
     if (!strcmp(what, "socket"))
@@ -323,6 +337,9 @@ int adl_decode_helper_main(int argc, char *const *argv)
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     be_first_to_go();
+    adl_image_prepare();
+    start_a_thread(); /* the first one needs calls that no further one does */
+    mallopt(M_ARENA_MAX, 1);
     close_all_but_socket();
     if (adl_sandbox_enter(fd, memory, &err) < 0) {
         tell.said = ADL_DECODE_FAILED;

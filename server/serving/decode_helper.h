@@ -14,7 +14,7 @@
 
 /* Runs it; returns the exit status. It ends when the server closes its socket. With a further word
  * it enters the sandbox, tries what the word says and ends: 0 means that the sandbox let it. For
- * tests: "nothing", "open", "socket", "fork", "exec", "kill", "ptrace", "executable",
+ * tests: "nothing", "thread", "open", "socket", "fork", "exec", "kill", "ptrace", "executable",
  * "make-executable", "write", "send-elsewhere", "prctl", "memory". */
 int adl_decode_helper_main(int argc, char *const *argv);
 

@@ -14,7 +14,8 @@ cd "$(dirname "$0")/../.." || exit 1
 root=$(realpath -m "${1:-${BUILD:-build}/arm64}")
 arch=${DEBIAN_ARCH:-arm64}
 packages=(libc6-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libjpeg62-turbo-dev
-    libspng-dev libwebp-dev nettle-dev libexpat1-dev zlib1g-dev libopenblas-dev libcunit1-dev)
+    libspng-dev libwebp-dev nettle-dev libexpat1-dev zlib1g-dev libopenblas-dev libcunit1-dev
+    libtiff6 libheif1)
 
 [ ! -e "$root/.complete" ] || exit 0
 for tool in apt-get dpkg-deb; do

@@ -77,25 +77,34 @@ static void types_are_told_from_bytes(void)
     CU_ASSERT_EQUAL(adl_image_sniff("GIF89a", 6), ADL_IMAGE_GIF);
     CU_ASSERT_EQUAL(adl_image_sniff("GIF88a", 6), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("BM....\0\0\0\0....", 14), ADL_IMAGE_BMP);
+    CU_ASSERT_EQUAL(adl_image_sniff("II*\0", 4), ADL_IMAGE_TIFF);
+    CU_ASSERT_EQUAL(adl_image_sniff("MM\0*", 4), ADL_IMAGE_TIFF);
+    CU_ASSERT_EQUAL(adl_image_sniff("MM*\0", 4), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("....ftypheic..", 14), ADL_IMAGE_HEIF);
+    CU_ASSERT_EQUAL(adl_image_sniff("....ftypavif..", 14), ADL_IMAGE_HEIF);
+    CU_ASSERT_EQUAL(adl_image_sniff("....ftypmp42..", 14), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("BMW and others", 14), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("", 0), ADL_IMAGE_UNKNOWN);
     static const struct {
         const char *bytes, *name;
     } foreign[] = {
-        {"GIF89a........", NULL},    {"BM....\0\0\0\0....", NULL},
-        {"II*\0..........", "TIFF"}, {"MM\0*..........", "TIFF"},
-        {"....ftypheic..", "HEIC"},  {"....ftypavif..", "AVIF"},
-        {"....ftypmp42..", NULL},    {"BMW and others", NULL},
-        {"GIF without it", NULL},    {"\xff\xd8\xff...........", NULL},
+        {"GIF89a........", NULL},
+        {"BM....\0\0\0\0....", NULL},
+        {"\xff\x0a............", "JPEG XL"},
+        {"8BPS..........", "Photoshop"},
+        {"II+\0..........", "BigTIFF"},
+        {"....ftypmp42..", NULL},
+        {"BMW and others", NULL},
+        {"\xff\xd8\xff...........", NULL},
     };
     for (size_t i = 0; i < ADL_COUNT(foreign); i++) {
         const char *name = adl_image_foreign(foreign[i].bytes, 14);
         CU_ASSERT(name == foreign[i].name ||
                   (name && foreign[i].name && !strcmp(name, foreign[i].name)));
-        CU_ASSERT_PTR_NULL(adl_image_foreign(foreign[i].bytes, 3));
+        CU_ASSERT_PTR_NULL(adl_image_foreign(foreign[i].bytes, 1));
     }
 
-    static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"II*\0\1\0\1", 7}};
+    static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"8BPS\1\0\1", 7}};
     struct adl_error err = {0};
     struct adl_image image;
     for (size_t i = 0; i < 2; i++) {
@@ -555,7 +564,54 @@ static void gif_of_many_codes(void)
     adl_image_release(&image);
 }
 
-TEST_SUITE(image, {"bmp", bmp}, {"bmp with steps", bmp_steps}, {"gif", gif},
+/* Strips and tiles, either order of bytes, planes, and every compression that is read. */
+static void tiff(void)
+{
+    static const char *const same[] = {"rgb_lzw.tif", "rgb_deflate_strips.tif",
+                                       "rgb_big_endian.tif", "rgb_planes.tif", "rgb_tiles.tif"};
+    static const char *const other[] = {"rgba.tif", "palette.tif", "grey_16.tif", "bilevel_g4.tif",
+                                        "jpeg.tif"};
+    for (size_t i = 0; i < ADL_COUNT(same); i++)
+        expect(same[i], sample(), 0);
+    expect("cmyk.tif", sample(), 0);
+    for (size_t i = 0; i < ADL_COUNT(other); i++) {
+        char rgb_name[64];
+        snprintf(rgb_name, sizeof rgb_name, "%s.rgb", other[i]);
+        expect_pillow(other[i], rgb_name);
+    }
+    expect_turned("orientation_6.tif", 6);
+}
+
+/* Encoded without loss but for the rounding of its steps. */
+static void avif_and_heic(void)
+{
+    expect("lossless.avif", sample(), 1);
+    expect("lossless.heic", sample(), 1);
+    expect("alpha.avif", like_png("rgba", 8), 1);
+}
+
+/* A quarter of a turn clockwise, by a property and not by EXIF. */
+static void avif_turned(void)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct adl_image_info info;
+    struct image_bytes file = image_bytes_load("turned.avif");
+    int wrong = 0;
+    TEST_OK(adl_image_decode(file.data, file.length, NULL, &image, &info, &err), &err);
+    CU_ASSERT(info.orientation == 1 && image.width == IMAGE_HEIGHT && image.height == IMAGE_WIDTH);
+    for (int y = 0; image.rgb && y < image.height; y++)
+        for (int x = 0; x < image.width; x++)
+            for (int c = 0; c < 3; c++)
+                wrong += abs(image.rgb[(y * image.width + x) * 3 + c] -
+                             sample()[((IMAGE_HEIGHT - 1 - x) * IMAGE_WIDTH + y) * 3 + c]) > 1;
+    CU_ASSERT_EQUAL(wrong, 0);
+    adl_image_release(&image);
+    free(file.data);
+}
+
+TEST_SUITE(image, {"avif and heic", avif_and_heic}, {"avif turned", avif_turned}, {"tiff", tiff},
+           {"bmp", bmp}, {"bmp with steps", bmp_steps}, {"gif", gif},
            {"gif frame on a canvas", gif_frame_on_a_canvas},
            {"gif of many codes", gif_of_many_codes},
            {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},

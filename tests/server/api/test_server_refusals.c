@@ -85,7 +85,7 @@ static void refuses_each_mistake(void)
         {"start of a GIF", "POST", "/localize", JPEG, "GIF89a and more", 422, "corrupt-image"},
         {"start of a BMP", "POST", "/localize", JPEG, "BM????", 415, "unsupported-media-type"},
         {"PDF", "POST", "/localize", JPEG, "%PDF-1.4 and more", 415, "unsupported-media-type"},
-        {"HEIC", "POST", "/localize", JPEG, "....ftypheic and more", 415, "unsupported-media-type"},
+        {"JPEG XL", "POST", "/localize", JPEG, "\xff\x0a and more", 415, "unsupported-media-type"},
         {"PDF in a form that takes a picture", "POST", "/localize", FORM "Accept: image/png\r\n",
          "--b\r\nContent-Disposition: form-data; name=image\r\n\r\n%PDF-1.4\r\n--b--\r\n", 415,
          "unsupported-media-type"},

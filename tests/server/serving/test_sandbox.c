@@ -64,6 +64,8 @@ static void lets_it_work(void)
 {
     int status = status_of("nothing");
     CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    status = status_of("thread");
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void ends_it(void)
