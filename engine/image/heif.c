@@ -24,7 +24,7 @@
 #define BYTES_PER_COLUMN 512
 /* What the decoder has decoded, libheif's copy of it, both with up to two bytes for each of three
  * colours and alpha, the same turned, and as RGB. */
-#define BYTES_PER_PIXEL 28
+#define BYTES_PER_PIXEL 20
 
 enum { RGB = 1, INTERLEAVED_RGB = 10, INTERLEAVED_RGBA = 11, INTERLEAVED = 10 };
 

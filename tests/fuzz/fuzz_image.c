@@ -1,5 +1,8 @@
 /* Fuzz target: any bytes as an image, decoded with small limits at full and at reduced
- * scale, then resized. Corpus: tests/golden/images. */
+ * scale, then resized. Corpus: tests/golden/images.
+ *
+ * Of AVIF and HEIC only the header is read, unless ADL_FUZZ_LIBHEIF is set: Debian's libheif 1.15
+ * loses 40 bytes for some damaged files and dav1d writes about others. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +35,37 @@ static void decode(const uint8_t *data, size_t size, int target)
     adl_image_release(&image);
 }
 
+/* What the header says has to be what decoding finds. */
+static void examine(const uint8_t *data, size_t size)
+{
+    const struct adl_decode_options options = {.max_pixels = 1 << 18, .max_memory_bytes = 16 << 20};
+    const struct adl_image sizes[] = {{.width = 13, .height = 17}};
+    struct adl_error err = {0};
+    struct adl_image_needs needs;
+    struct adl_image image;
+
+    const int result = adl_image_examine(data, size, &options, sizes, 1, &needs, &err);
+    if (result == 0 && (needs.width < 1 || needs.height < 1 ||
+                        (size_t)needs.width * (size_t)needs.height > options.max_pixels))
+        abort();
+    if (adl_image_sniff(data, size) == ADL_IMAGE_HEIF)
+        return;
+    adl_error_clear(&err);
+    if (adl_image_decode(data, size, &options, &image, NULL, &err) < 0)
+        return;
+    if (result < 0 || needs.width != image.width || needs.height != image.height)
+        abort();
+    adl_image_release(&image);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const size_t blocks = adl_mem_stats().live_blocks;
-    decode(data, size, 0);
-    decode(data, size, 5);
+    examine(data, size);
+    if (adl_image_sniff(data, size) != ADL_IMAGE_HEIF || getenv("ADL_FUZZ_LIBHEIF")) {
+        decode(data, size, 0);
+        decode(data, size, 5);
+    }
     if (adl_mem_stats().live_blocks != blocks)
         abort();
     return 0;

@@ -75,8 +75,9 @@ static void damaged_at_any_byte(void)
     for (size_t i = 0; i < ADL_COUNT(each_kind); i++) {
         struct image_bytes file = image_bytes_load(each_kind[i]);
         size_t blocks = adl_mem_stats().live_blocks;
-        /* Where headers are, and enough pixels. */
-        for (size_t at = 0; at < ADL_MIN(file.length, 1500u) * ADL_COUNT(changes); at++) {
+        /* Where headers are, and enough pixels; libde265 starts a thread for each picture. */
+        const size_t first = strstr(each_kind[i], ".heic") ? 150 : 1500;
+        for (size_t at = 0; at < ADL_MIN(file.length, first) * ADL_COUNT(changes); at++) {
             file.data[at / ADL_COUNT(changes)] ^= changes[at % ADL_COUNT(changes)];
             if (image_bytes_decode(file, &options, &image, &err) < 0)
                 CU_ASSERT(err.kind != ADL_ERR_NONE && err.kind != ADL_ERR_INTERNAL &&

@@ -60,7 +60,9 @@ static void same_answers(void)
         "baseline.jpg",      "progressive.jpg",     "cmyk.jpg",
         "orientation_6.jpg", "rgb_8.png",           "rgba_16_interlaced.png",
         "lossy.webp",        "alpha_lossless.webp", "animated.webp",
-        "exif_8.webp",       "offset.gif",          "rle8.bmp"};
+        "exif_8.webp",       "offset.gif",          "rle8.bmp",
+        "rgba.tif",          "orientation_6.tif",   "lossless.heic",
+        "turned.avif"};
     static const struct {
         const char *target, *headers;
     } asked[] = {
