@@ -84,8 +84,8 @@ static void same_answers(void)
                 if (!own)
                     file = image_bytes_load(files[f]);
                 const char *kind = own ? "jpg" : strrchr(files[f], '.') + 1;
-                snprintf(headers, sizeof headers, "Content-Type: image/%s\r\n%s", kind,
-                         asked[i].headers);
+                snprintf(headers, sizeof headers, "Content-Type: image/%s\r\n%s",
+                         strcmp(kind, "tif") != 0 ? kind : "tiff", asked[i].headers);
                 const size_t length = damaged ? file.length / 2 : file.length;
                 a = answer(&with, asked[i].target, headers, file.data, length, &size_a);
                 b = answer(&without, asked[i].target, headers, file.data, length, &size_b);
