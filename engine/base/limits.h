@@ -227,6 +227,16 @@
 #define ADL_LIMIT_ANNOTATIONS 10000
 #define ADL_LIMIT_ANNOTATION_ALL_BOXES 100000
 #define ADL_LIMIT_ANNOTATION_STORE_BYTES ((size_t)16384 * ADL_MIB)
+/* serve --jobs: bytes of a folder's name and of a request; images of a folder, bytes of their
+ * paths, entries of all its directories; bytes of the results of one job, which are in a file; the
+ * most of --max-jobs. */
+#define ADL_LIMIT_JOB_FOLDER_BYTES 1024
+#define ADL_LIMIT_JOB_REQUEST_BYTES (16 * ADL_KIB)
+#define ADL_LIMIT_JOB_IMAGES 100000
+#define ADL_LIMIT_JOB_PATH_BYTES (32 * ADL_MIB)
+#define ADL_LIMIT_JOB_ENTRIES 1000000
+#define ADL_LIMIT_JOB_RESULT_BYTES (256 * ADL_MIB)
+#define ADL_LIMIT_JOBS 1000
 /* Boxes of one prediction: noise at a low threshold gives thousands. */
 #define ADL_LIMIT_BOXES 1000
 

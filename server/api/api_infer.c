@@ -335,7 +335,7 @@ static int choose_map(struct infer *in, struct adl_error *err)
         return -1;
     if (!in->request.pictures)
         in->map.views.scale_count = 0;
-    if (adl_check_views(in->exchange, in->served, &in->map, 1, err) < 0)
+    if (adl_check_views(in->exchange->server, in->served, &in->map, 1, err) < 0)
         return -1;
     in->class_id = -1;
     if (!*params->class_text)

@@ -25,6 +25,7 @@
 #include "server/api/answer_cost.h"
 #include "server/api/job_answer.h"
 #include "server/api/localize_json.h"
+#include "server/api/localize_query.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
 #include "server/http/multipart.h"
@@ -32,13 +33,10 @@
 /* The work for one request. Its jobs belong to the batcher until `pending` is 0. */
 struct localize {
     struct adl_exchange *exchange;
-    struct adl_params params;
+    struct adl_localize_query query;
     enum adl_body_type body;
     enum adl_image_type overlay; /* format of the overlay; UNKNOWN: the answer is JSON */
-    struct adl_served *served;
-    struct adl_map_rule map;
-    int class_id;
-    uint64_t begin_ns; /* when the body was complete */
+    uint64_t begin_ns;           /* when the body was complete */
     struct adl_job *jobs;
     size_t job_count;
     _Atomic size_t pending;
@@ -55,7 +53,7 @@ static void release(void *work)
     for (size_t i = 0; i < l->job_count; i++)
         adl_job_release(&l->jobs[i]);
     adl_free(l->jobs);
-    adl_served_release(l->served);
+    adl_served_release(l->query.served);
     adl_free(l);
 }
 
@@ -93,7 +91,7 @@ static int read_query(struct localize *l, const struct adl_query_pair *others, s
                                 &query);
     for (size_t i = 0; i < count; i++)
         query.pairs[query.count++] = others[i];
-    return adl_params_parse(&l->params, query.pairs, query.count, err);
+    return adl_params_parse(&l->query.params, query.pairs, query.count, err);
 }
 
 static bool check_body(struct localize *l)
@@ -114,54 +112,17 @@ static bool check_body(struct localize *l)
     return true;
 }
 
-/* Returns whether the classes that are present are localized, however many these are. */
-static bool takes_present(const struct localize *l)
-{
-    return l->served->model->labels.several && !l->params.top_k_given;
-}
-
-static int check_views(const struct localize *l, struct adl_error *err)
-{
-    /* Without top_k at most so many are asked for; see fill_job(). */
-    int wanted = takes_present(l) ? ADL_OWN_CLASSES : l->params.top_k;
-    int classes = ADL_MIN(wanted, l->served->model->arch.num_classes);
-
-    return adl_check_views(l->exchange, l->served, &l->map, classes, err);
-}
-
 static bool choose_model(struct localize *l)
 {
     struct adl_exchange *exchange = l->exchange;
     struct adl_error err = {0};
+    enum adl_problem problem = adl_localize_choose(exchange->server, &l->query, &err);
 
-    l->served = adl_registry_acquire(exchange->server->registry, l->params.model, &err);
-    if (!l->served) {
-        bool loading = err.kind == ADL_ERR_BUSY;
-        adl_answer_problem(exchange, loading ? ADL_PROBLEM_LOADING : ADL_PROBLEM_UNKNOWN_MODEL,
-                           loading, "%s", err.message);
-        return false;
-    }
-    snprintf(exchange->model, sizeof exchange->model, "%s", l->served->name);
-    l->map = l->served->model->map;
-    if (adl_map_rule_change(&l->map, &l->params.map, l->served->model->foreground, &err) < 0 ||
-        check_views(l, &err) < 0) {
-        adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
-        return false;
-    }
-    l->class_id = -1;
-    if (*l->params.class_text) {
-        l->class_id = adl_model_find_class(l->served->model, l->params.class_text);
-        if (l->class_id < 0) {
-            adl_answer_problem(
-                exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
-                "the model \"%s\" does not have the class \"%s\"; GET /models/%s lists its "
-                "%zu class%s",
-                l->served->name, ADL_SHORT(l->params.class_text), l->served->name,
-                l->served->model->class_count, ADL_ES(l->served->model->class_count));
-            return false;
-        }
-    }
-    return true;
+    if (l->query.served)
+        snprintf(exchange->model, sizeof exchange->model, "%s", l->query.served->name);
+    if (problem != ADL_PROBLEM_NONE)
+        adl_answer_problem(exchange, problem, problem == ADL_PROBLEM_LOADING, "%s", err.message);
+    return problem == ADL_PROBLEM_NONE;
 }
 
 void adl_api_localize_begin(struct adl_exchange *exchange)
@@ -212,29 +173,6 @@ static bool is_form(const struct localize *l)
     return l->body == ADL_BODY_FORM && l->overlay == ADL_IMAGE_UNKNOWN;
 }
 
-static size_t class_count(const struct localize *l)
-{
-    size_t wanted = takes_present(l) ? ADL_PREDICT_LABELS : (size_t)l->params.top_k;
-    size_t all = (size_t)l->served->model->arch.num_classes;
-
-    return l->class_id >= 0 ? 1 : ADL_MIN(wanted, all);
-}
-
-static void estimate_answer(const struct localize *l, struct adl_job *job)
-{
-    const struct adl_model *model = l->served->model;
-    const struct adl_answer_kind kind = {
-        .classes = class_count(l),
-        .overlay = l->overlay != ADL_IMAGE_UNKNOWN,
-        .heatmap = l->params.heatmap,
-        .boxes = l->params.boxes,
-        .map_cells = adl_answer_map_cells(&l->map.views, model->input_h, model->input_w),
-    };
-
-    job->answer = adl_answer_cost(&kind);
-    job->answer.in_form = is_form(l); /* then keep_more() reserves the memory */
-}
-
 /* Keeps `bytes` of what a job has reserved until the answer is sent. */
 static void keep(struct localize *l, struct adl_job *job, size_t bytes)
 {
@@ -271,14 +209,14 @@ static void keep_only(struct localize *l, size_t bytes)
 static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
 {
     struct adl_reply reply = {
-        .model = l->served->model,
-        .model_name = l->served->name,
-        .model_version = l->served->version,
+        .model = l->query.served->model,
+        .model_name = l->query.served->name,
+        .model_version = l->query.served->version,
         .request_id = with_id ? l->exchange->request_id : NULL,
         .image_width = job->input.info.width,
         .image_height = job->input.info.height,
         .predictions = &job->predictions,
-        .heatmap = l->params.heatmap,
+        .heatmap = l->query.params.heatmap,
         .timing = &job->timing,
         .heatmap_pixels = &l->heatmap_pixels,
         .pause = l->jobs[l->last].pause,
@@ -296,8 +234,8 @@ static void answer_overlay(struct localize *l, struct adl_job *job)
     void *bytes;
     size_t length;
 
-    if (adl_reply_overlay(&job->input.image, l->served->model, &job->predictions, 0, l->overlay,
-                          &bytes, &length, &job->err) < 0) {
+    if (adl_reply_overlay(&job->input.image, l->query.served->model, &job->predictions, 0,
+                          l->overlay, &bytes, &length, &job->err) < 0) {
         adl_job_release(job);
         answer_failure(l, job);
         return;
@@ -356,7 +294,7 @@ static void answer_form(struct localize *l)
     /* Names and ids cannot contain a character that JSON would have to escape. */
     adl_str_printf(&text,
                    "{\"model\":\"%s\",\"model_version\":\"%s\",\"request_id\":\"%s\",\"results\":[",
-                   l->served->name, l->served->version, l->exchange->request_id);
+                   l->query.served->name, l->query.served->version, l->exchange->request_id);
     for (size_t i = 0; i < l->job_count; i++) {
         adl_str_puts(&text, i ? "," : "");
         append_result(l, &l->jobs[i], &text);
@@ -403,33 +341,19 @@ static bool is_abandoned(const struct adl_job *job)
 static void fill_job(struct localize *l, struct adl_job *job, const void *bytes, size_t length)
 {
     const struct adl_server *server = l->exchange->server;
-    const struct adl_model *model = l->served->model;
 
     *job = (struct adl_job){
         .bytes = bytes,
         .length = length,
-        .served = l->served,
-        .decode = {.max_pixels = server->max_pixels,
-                   .reduced = server->reduced_decode,
-                   .keep_image = l->overlay != ADL_IMAGE_UNKNOWN},
-        .query = {.class_id = l->class_id,
-                  .top_k = takes_present(l) ? 0 : (size_t)l->params.top_k,
-                  .most = adl_map_cost(model, &l->map, 1) > adl_map_cost(model, &l->map, 0)
-                              ? ADL_OWN_CLASSES
-                              : 0,
-                  .label_threshold = l->params.label_threshold,
-                  .map = l->map,
-                  .boxes = l->params.boxes},
         .sender = adl_sender_of(l->exchange),
         .alone = !is_form(l),
-        .run_cost = ADL_MAX(1, adl_map_cost(model, &l->map, (int)class_count(l))),
         .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,
         .abandoned = is_abandoned,
         .finished = on_finished,
         .context = l,
     };
-    adl_predict_query_certainty(&job->query, l->served->model);
-    estimate_answer(l, job);
+    adl_localize_fill(server, &l->query, l->overlay != ADL_IMAGE_UNKNOWN, job);
+    job->answer.in_form = is_form(l); /* then keep_more() reserves the memory */
 }
 
 static bool allocate_jobs(struct localize *l, size_t count)

@@ -10,6 +10,7 @@
 #include "kernels/blas.h"
 #include "server/api/access_log.h"
 #include "server/api/assets.h"
+#include "server/api/folder_jobs.h"
 #include "server/api/server.h"
 #include "server/http/tls.h"
 #include "server/serving/log.h"
@@ -136,8 +137,13 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         .blas = adl_blas_version(),
     };
     struct adl_str text = {0};
+    size_t jobs[ADL_JOB_STATES];
 
     (void)rest;
+    if (server->jobs) {
+        adl_folder_jobs_count(server->jobs, jobs);
+        state.jobs = jobs;
+    }
     for (const struct adl_route *route = exchange->routes; route->path; route++)
         routes[state.route_count++] = route->path;
     routes[state.route_count++] = "unknown";

@@ -138,8 +138,10 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header, 
     for (size_t i = auth->count; i-- > 0;)
         if (memeql_sec(given, auth->tokens[i].digest, sizeof given))
             found = &auth->tokens[i];
-    if (found)
+    if (found) {
         snprintf(answer->name, sizeof answer->name, "%s", found->name);
+        memcpy(answer->digest, found->digest, sizeof answer->digest);
+    }
     if (auth->count == 0)
         verdict = ADL_AUTH_GRANTED;
     else if (!found)

@@ -41,6 +41,7 @@ enum adl_auth_verdict {
 /* What is known about the token of a request, whatever the verdict. */
 struct adl_auth_answer {
     char name[ADL_TOKEN_NAME_BYTES + 1]; /* "": no token, or one without a name */
+    char digest[65];                     /* as in struct adl_token; "": no token is needed */
     unsigned rate, window_s;             /* 0: it has no rate, or was refused before */
     unsigned left;                       /* requests that it may make now */
     unsigned wait_s, reset_s;            /* until it may make one; until it has its whole rate */

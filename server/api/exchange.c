@@ -122,6 +122,7 @@ static bool is_authorized(struct adl_exchange *exchange)
     enum adl_auth_verdict verdict = adl_auth_check(exchange->server->auth, header, rights, &answer);
 
     snprintf(exchange->token, sizeof exchange->token, "%s", answer.name);
+    memcpy(exchange->owner, answer.digest, sizeof exchange->owner);
     if (answer.rate > 0) {
         adl_http_add_header(http, "RateLimit-Policy", "\"token\";q=%u;w=%u", answer.rate,
                             answer.window_s);
@@ -189,7 +190,8 @@ static bool exists(const struct adl_exchange *exchange, const struct adl_route *
     const struct adl_server *server = exchange->server;
     const bool admin = exchange->door->admin;
 
-    if ((route->web && !server->web) || (route->annotations && !server->annotations))
+    if ((route->web && !server->web) || (route->annotations && !server->annotations) ||
+        (route->jobs && !server->jobs))
         return false;
     switch (route->where) {
     case ADL_ON_MAIN: return !admin;

@@ -52,11 +52,11 @@ double adl_map_cost(const struct adl_model *model, const struct adl_map_rule *ma
     return views->layer.method == ADL_LAYER_NONE ? cost : cost * (1 + 2 * classes);
 }
 
-int adl_check_views(const struct adl_exchange *exchange, const struct adl_served *served,
+int adl_check_views(const struct adl_server *server, const struct adl_served *served,
                     const struct adl_map_rule *map, int classes, struct adl_error *err)
 {
     const struct adl_model *model = served->model;
-    double limit = exchange->server->max_map_cost;
+    double limit = server->max_map_cost;
     double cost = adl_map_cost(model, map, classes);
     bool by_class = cost > adl_map_cost(model, map, 0);
 

@@ -20,7 +20,7 @@ double adl_map_cost(const struct adl_model *model, const struct adl_map_rule *ma
 /* Checks that the views of a map neither take too long for `classes` classes nor too much memory.
  * What the model's own rule needs for ADL_OWN_CLASSES classes is always allowed. Fails with a
  * message for the client. */
-int adl_check_views(const struct adl_exchange *exchange, const struct adl_served *served,
+int adl_check_views(const struct adl_server *server, const struct adl_served *served,
                     const struct adl_map_rule *map, int classes,
                     struct adl_error *err) ADL_MUST_CHECK;
 

@@ -56,6 +56,7 @@
 #include "base/wait.h"
 #include "io/json_text.h"
 #include "server/api/access_log.h"
+#include "server/api/folder_jobs.h"
 #include "server/api/loading.h"
 #include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
@@ -418,10 +419,15 @@ static void finish_files(struct adl_server *server)
     bool read = adl_errands_finish(server->reader, FILES_MS);
     bool written = adl_errands_finish(server->writer, FILES_MS);
 
-    server->files_hang = !read || !written;
+    bool worked = adl_folder_jobs_finish(server->jobs, FILES_MS);
+
+    server->files_hang = !read || !written || !worked;
     if (server->files_hang)
         adl_log(ADL_LOG_WARN, "stop", "a file system hangs, which is not waited for",
-                json_pack("{s:s}", "directory", read ? "--annotations" : "--runs"));
+                json_pack("{s:s}", "directory",
+                          !written  ? "--annotations"
+                          : !worked ? "--jobs"
+                                    : "--runs"));
 }
 
 static void drain(struct lifecycle *life, int drain_s)
@@ -438,6 +444,7 @@ static void drain(struct lifecycle *life, int drain_s)
     answer_callers(&life->next_callers, "the server is shutting down");
     adl_reload_requests_close(server->reload_requests);
     adl_model_changes_close(server->model_changes);
+    adl_folder_jobs_stop(server->jobs);
     size_t requests = adl_http_in_flight(server->http);
     adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",

@@ -117,13 +117,26 @@ static int add_pair(struct adl_localize_json *request, const char *name, const j
                            ADL_SHORT(name));
 }
 
+int adl_localize_json_members(struct adl_localize_json *request, const char *except,
+                              struct adl_error *err)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(request->head, name, value)
+    {
+        if (strcmp(name, except) != 0 && !json_is_null(value) &&
+            add_pair(request, name, value, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int adl_localize_json_read(struct adl_localize_json *request, char *body, size_t length,
                            struct adl_error *err)
 {
     struct adl_str head = {0};
     json_error_t problem;
-    json_t *value;
-    const char *name;
     int result = -1;
 
     *request = (struct adl_localize_json){0};
@@ -143,11 +156,7 @@ int adl_localize_json_read(struct adl_localize_json *request, char *body, size_t
         adl_fail(err, ADL_ERR_ARG, "\"image\" has to be a text: the image file in base64");
         goto out;
     }
-    json_object_foreach(request->head, name, value)
-    {
-        if (strcmp(name, "image") != 0 && !json_is_null(value))
-            ADL_TRY(add_pair(request, name, value, err));
-    }
+    ADL_TRY(adl_localize_json_members(request, "image", err));
     result = decode_image(&request->file, err);
 out:
     adl_str_release(&head);

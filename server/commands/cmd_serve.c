@@ -17,6 +17,7 @@
 #include "io/file.h"
 #include "io/json_text.h"
 #include "server/api/access_log.h"
+#include "server/api/folder_jobs.h"
 #include "server/api/lifecycle.h"
 #include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
@@ -71,6 +72,8 @@ struct settings {
     bool no_web;
     const char *runs;
     const char *annotations;
+    const char *jobs;
+    int max_jobs;
     int log_level;
     int log_format;
     const char *access_log;
@@ -246,6 +249,13 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         if (!runs)
             goto out;
     }
+    if (s->jobs) {
+        server->jobs = adl_folder_jobs_open(server, s->jobs, (size_t)s->max_jobs, err);
+        if (!server->jobs)
+            adl_service_explain(s->jobs, err);
+        if (!server->jobs)
+            goto out;
+    }
     ADL_TRY(adl_serve_sockets_open(server, &listen, &sockets, err));
     memcpy(http.listen_fds, sockets.fds, sizeof http.listen_fds);
     http.listen_count = sockets.count;
@@ -256,11 +266,13 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     server->batcher = adl_batcher_create(&batcher, err);
     if (!server->batcher || open_annotations(server, s, err) < 0)
         goto out;
-    if (runs) {
+    if (runs || server->jobs) {
         server->reader = adl_errands_start(err);
         if (!server->reader)
             goto out;
     }
+    if (server->jobs && adl_folder_jobs_start(server->jobs, err) < 0)
+        goto out;
     if (s->admin_listen && adl_serve_start_admin(server, &http, &sockets, err) < 0)
         goto out;
     server->http = adl_http_start(&http, err);
@@ -289,6 +301,7 @@ out:
     if (server->admin)
         adl_http_stop(server->admin);
     adl_serve_sockets_remove(&sockets);
+    adl_folder_jobs_free(server->jobs);
     adl_batcher_free(server->batcher);
     adl_errands_free(server->reader);
     adl_runs_free(runs);
@@ -525,6 +538,11 @@ static const struct adl_option table[] = {
     {"annotations", ADL_STRING(struct settings, annotations), .metavar = "DIR",
      .help =
          "keep pictures and the boxes that people draw on them in DIR, a data set for calibrate"},
+    {"jobs", ADL_STRING(struct settings, jobs), .metavar = "DIR",
+     .help = "let POST /jobs name folders below DIR, whose pictures are localized while nobody "
+             "waits"},
+    {"max-jobs", ADL_INT(struct settings, max_jobs), .value = "16", .min = 1, .max = ADL_LIMIT_JOBS,
+     .metavar = "N", .help = "maximum jobs that wait, run, or have ended and keep their results"},
     {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
      .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},

@@ -47,6 +47,14 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
         {"unknown-picture", 404, "This picture does not exist",
          "GET /annotations lists the pictures that are kept; PUT one to "
          "/annotations/NAME before its boxes."},
+    [ADL_PROBLEM_UNKNOWN_FOLDER] =
+        {"unknown-folder", 404, "This folder does not exist",
+         "Name a folder below the directory that the server was given with --jobs, relative to it "
+         "and without links that lead out of it."},
+    [ADL_PROBLEM_UNKNOWN_JOB] =
+        {"unknown-job", 404, "This job does not exist",
+         "GET /jobs lists those that the token may see. Jobs end with the server, and a new one "
+         "takes the place of one that has ended when there are as many as --max-jobs says."},
     [ADL_PROBLEM_METHOD_NOT_ALLOWED] = {"method-not-allowed", 405,
                                         "This path does not support the method",
                                         "The Allow header lists the methods it supports."},
@@ -88,6 +96,9 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_RATE_LIMITED] = {"rate-limited", 429, "The token has made too many requests",
                                   "Try again after the number of seconds in Retry-After. The "
                                   "token file gives each token its rate."},
+    [ADL_PROBLEM_TOO_MANY_JOBS] = {"too-many-jobs", 429, "Too many jobs wait",
+                                   "Try again after the number of seconds in Retry-After, or "
+                                   "DELETE a job. --max-jobs is the server's limit."},
     /* No client receives this problem. 499 is the status that nginx logs in this case. */
     [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client disconnected before the answer",
                                  "Keep the connection open until the answer has arrived."},

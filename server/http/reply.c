@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -18,6 +19,9 @@ void adl_http_release_reply(struct adl_http_request *request)
 {
     if (request->reply.release)
         request->reply.release((void *)(uintptr_t)request->reply.data);
+    if (request->from_file)
+        close(request->fd);
+    request->from_file = false;
     request->reply = (struct adl_http_body){0};
 }
 
@@ -28,6 +32,15 @@ void adl_http_reply(struct adl_http_request *request, int status, const char *co
     request->status = status;
     request->content_type = content_type;
     request->reply = body;
+}
+
+void adl_http_reply_file(struct adl_http_request *request, int status, const char *content_type,
+                         int fd, uint64_t offset, size_t length)
+{
+    adl_http_reply(request, status, content_type, (struct adl_http_body){.length = length});
+    request->from_file = true;
+    request->fd = fd;
+    request->offset = offset;
 }
 
 void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
@@ -65,7 +78,9 @@ enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
     struct adl_http_body body = request->reply;
     void *data = (void *)(uintptr_t)body.data;
     struct MHD_Response *response =
-        body.release
+        request->from_file
+            ? MHD_create_response_from_fd_at_offset64(body.length, request->fd, request->offset)
+        : body.release
             ? MHD_create_response_from_buffer_with_free_callback(body.length, data, body.release)
             : MHD_create_response_from_buffer(body.length, data, MHD_RESPMEM_PERSISTENT);
     enum MHD_Result result;
@@ -75,6 +90,7 @@ enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
     /* The response owns the bytes now; the length is still needed for the log. */
     request->reply.data = NULL;
     request->reply.release = NULL;
+    request->from_file = false;
     if (request->content_type)
         MHD_add_response_header(response, "Content-Type", request->content_type);
     for (size_t i = 0; i < request->header_count; i++)
@@ -101,6 +117,8 @@ void adl_http_write_reply(struct adl_http_request *request)
     struct adl_str text = {0};
     int fd = adl_http_socket(request);
 
+    if (request->from_file)
+        return; /* such a reply answers a request that is complete */
     adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
                    request->status, MHD_get_reason_phrase_for((unsigned)request->status),
                    request->reply.length);

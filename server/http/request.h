@@ -71,6 +71,9 @@ struct adl_http_request {
     int status;
     const char *content_type;
     struct adl_http_body reply;
+    bool from_file; /* the reply is at `offset` of the file `fd`, which is owned */
+    int fd;
+    uint64_t offset;
     struct adl_http_header headers[ADL_HTTP_HEADERS];
     size_t header_count;
 
@@ -135,6 +138,10 @@ void adl_http_take_body(struct adl_http_request *request, size_t limit);
  * NULL: no such header. */
 void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
                     struct adl_http_body body);
+/* As adl_http_reply(), with `length` bytes at `offset` of an open regular file, which are read as
+ * they are sent. Takes ownership of the descriptor. */
+void adl_http_reply_file(struct adl_http_request *request, int status, const char *content_type,
+                         int fd, uint64_t offset, size_t length);
 /* Adds a header to the reply. `name` is static. Headers beyond ADL_HTTP_HEADERS are
  * dropped, and values are truncated to the size of struct adl_http_header. */
 void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)

@@ -109,11 +109,11 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     b->to_run.tail = &b->to_run.head;
     b->shared.tail = &b->shared.head;
     pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->worker_wake, NULL);
+    adl_cond_init(&b->worker_wake);
     pthread_cond_init(&b->engine_wake, NULL);
     adl_cond_init(&b->pace);
-    /* A form may have more images than the capacity. */
-    b->fair = adl_fair_create(config->capacity + ADL_LIMIT_MULTIPART_PARTS, err);
+    /* A form may have more images than the capacity, and background jobs do not count. */
+    b->fair = adl_fair_create(config->capacity + 2 * ADL_LIMIT_MULTIPART_PARTS, err);
     if (!b->fair || start_threads(b, err) < 0) {
         adl_batcher_free(b);
         return NULL;
@@ -248,7 +248,7 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
     pthread_mutex_lock(&b->lock);
     if (b->aborted)
         result = adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
-    else
+    else if (!jobs[0].background)
         result = make_room(b, jobs[0].sender.client, number, err);
     for (size_t i = 0; result == 0 && i < number; i++) {
         struct adl_job *job = &jobs[i];
@@ -258,7 +258,8 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         job->submitted_ns = now;
         queue_push(job->err.kind ? &b->to_finish[lanes[i]] : &b->to_decode[lanes[i]], job);
         atomic_fetch_add(&job->served->named->depth, 1);
-        b->admitted++;
+        b->admitted += !job->background;
+        b->foreground += !job->background;
         b->unfinished++;
     }
     if (result == 0)
@@ -348,6 +349,19 @@ size_t adl_batcher_limit(struct adl_batcher *b)
     size_t limit = adl_admission_limit(&b->admission);
     pthread_mutex_unlock(&b->lock);
     return limit;
+}
+
+void adl_batcher_wait_quiet(struct adl_batcher *b, unsigned quiet_ms, uint64_t until_ns)
+{
+    pthread_mutex_lock(&b->lock);
+    while (!b->aborted) {
+        uint64_t quiet_ns = b->foreground_ns + (uint64_t)quiet_ms * 1000000;
+        uint64_t wake_ns = b->foreground > 0 ? until_ns : ADL_MIN(quiet_ns, until_ns);
+        if (adl_clock_ns() >= wake_ns)
+            break;
+        adl_cond_wait_until(&b->worker_wake, &b->lock, wake_ns);
+    }
+    pthread_mutex_unlock(&b->lock);
 }
 
 void adl_batcher_tick(struct adl_batcher *b)

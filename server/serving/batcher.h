@@ -27,7 +27,8 @@ void adl_batcher_free(struct adl_batcher *batcher);
  * they would exceed the limit (adl_batcher_limit()), unless the client has fewer jobs than another,
  * whose last one then fails with ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no
  * unfinished jobs, more jobs than the capacity are accepted, so that a form with many images is not
- * refused every time. A job that needs more memory than there can be is finished with
+ * refused every time. Background jobs are never refused for that; at most ADL_LIMIT_MULTIPART_PARTS
+ * may be there at a time. A job that needs more memory than there can be is finished with
  * ADL_ERR_LIMIT. */
 int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
@@ -54,6 +55,10 @@ unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
 
 /* Returns how many jobs may be queued or in progress now; see admission.h. */
 size_t adl_batcher_limit(struct adl_batcher *batcher);
+
+/* Waits until no job but background ones has been there for `quiet_ms`, or until `until_ns`
+ * (base/clock.h), or until adl_batcher_abort(). */
+void adl_batcher_wait_quiet(struct adl_batcher *batcher, unsigned quiet_ms, uint64_t until_ns);
 
 /* Drops jobs that wait for memory and are late by now; to be called every second or so. */
 void adl_batcher_tick(struct adl_batcher *batcher);

@@ -139,8 +139,9 @@ static void batcher_pass_on(struct adl_batcher *b, struct adl_job **batch, size_
 
     b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms / (double)taken;
     for (size_t i = 0; i < taken; i++) {
-        adl_admission_waited(&b->admission, adl_clock_ms(batch[i]->submitted_ns, begin_ns),
-                             b->admitted, begin_ns);
+        if (!batch[i]->background)
+            adl_admission_waited(&b->admission, adl_clock_ms(batch[i]->submitted_ns, begin_ns),
+                                 b->admitted, begin_ns);
         adl_batcher_charge(b, &batch[i]->place, part);
         queue_push(&b->to_finish[batch[i]->place.lane], batch[i]);
     }

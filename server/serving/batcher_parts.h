@@ -52,6 +52,8 @@ struct adl_batcher {
     size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t admitted;         /* jobs that count against the capacity: until their answer is made */
     size_t unfinished;       /* jobs whose finished() has not returned */
+    size_t foreground;       /* of these, the ones that are no background jobs */
+    uint64_t foreground_ns;  /* when the last of them was finished */
     size_t memory;           /* reserved bytes */
     size_t paced;            /* threads that wait for small work to go first */
     struct adl_admission admission; /* how many jobs may be there now */

@@ -50,7 +50,8 @@ int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool ab
         return adl_fail(err, ADL_ERR_BUSY, ADL_BATCHER_TOO_LATE);
     }
     if (job->abandoned && job->abandoned(job)) {
-        batcher_count(&b->config.metrics->abandoned_disconnected);
+        if (!job->background)
+            batcher_count(&b->config.metrics->abandoned_disconnected);
         return adl_fail(err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
     }
     return 0;

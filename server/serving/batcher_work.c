@@ -122,12 +122,13 @@ static void batcher_count_outcome(const struct adl_job *job)
 static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
 {
     const struct adl_fair_place place = job->place;
+    const bool background = job->background;
 
     batcher_locate(b, job);
     batcher_count_outcome(job);
     pthread_mutex_lock(&b->lock);
     if (!job->pushed_out) {
-        b->admitted--;
+        b->admitted -= !background;
         atomic_fetch_sub(&job->served->named->depth, 1);
     }
     pthread_mutex_unlock(&b->lock);
@@ -137,6 +138,10 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     adl_fair_leave(b->fair, &place);
     worker->since_ns = 0;
     b->unfinished--;
+    if (!background) {
+        b->foreground--;
+        b->foreground_ns = adl_clock_ns();
+    }
     if (b->paced > 0)
         pthread_cond_broadcast(&b->pace);
     pthread_cond_broadcast(&b->worker_wake);

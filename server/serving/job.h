@@ -33,7 +33,10 @@ struct adl_job {
     struct adl_predict_decode decode;
     struct adl_predict_query query;
     struct adl_sender sender;
-    bool alone;      /* the only job of its request: its place may be taken by another client */
+    bool alone; /* the only job of its request: its place may be taken by another client */
+    /* Of no request that waits: it does not count against the capacity, and nothing that is
+     * measured to adapt that to the clients sees it. */
+    bool background;
     double run_cost; /* time of the network, in times that of one plain image; at least 1 */
     struct adl_job_answer answer;
     /* A job without an image file: called by a worker in place of decoding one. Fills `input`, as

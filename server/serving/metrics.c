@@ -32,6 +32,8 @@ static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 204, 304, 400, 401, 
 
 const char *const adl_stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference", "postprocess",
                                                       "encode"};
+const char *const adl_job_state_names[ADL_JOB_STATES] = {"queued", "running", "done", "failed",
+                                                         "cancelled"};
 const char *const adl_decoder_reason_names[ADL_DECODER_REASONS] = {"crashed", "killed", "late",
                                                                    "refused"};
 static const char *const outcome_names[ADL_OUTCOME_COUNT] = {"ok", "corrupt", "too_large",
@@ -220,6 +222,15 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
     simple(out, "adl_decoder_processes", "gauge",
            "Processes that decode images in a sandbox; 0: the server decodes them itself.",
            (double)state->decoders);
+    if (state->jobs) {
+        family(out, "adl_jobs", "gauge", "Jobs that are kept, by state.");
+        for (int j = 0; j < ADL_JOB_STATES; j++)
+            labelled(out, "adl_jobs", "state", adl_job_state_names[j], (double)state->jobs[j]);
+        family(out, "adl_job_images_total", "counter", "Images of jobs, by outcome.");
+        labelled(out, "adl_job_images_total", "outcome", "ok", (double)get(&m->job_images_ok));
+        labelled(out, "adl_job_images_total", "outcome", "failed",
+                 (double)get(&m->job_images_failed));
+    }
     family(out, "adl_decoder_restarts_total", "counter",
            "Processes that decode images which were replaced, by reason.");
     for (int r = 0; r < ADL_DECODER_REASONS; r++)

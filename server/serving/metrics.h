@@ -99,12 +99,24 @@ struct adl_metrics {
     _Atomic uint64_t problems[ADL_PROBLEM_COUNT];
     _Atomic uint64_t abandoned_disconnected, abandoned_deadline;
     _Atomic uint64_t decoder_restarts[ADL_DECODER_REASONS];
+    _Atomic uint64_t job_images_ok, job_images_failed;
 };
 
 /* Counts an answered request. `route` is below ADL_METRICS_ROUTES; `seconds` is the time
  * from the arrival of the headers to the end of the response. */
 void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method_index method,
                          int status, double seconds);
+
+/* The states of a job (server/api/folder_jobs.h). */
+enum adl_job_state {
+    ADL_JOB_QUEUED,
+    ADL_JOB_RUNNING,
+    ADL_JOB_DONE,
+    ADL_JOB_FAILED,
+    ADL_JOB_CANCELLED,
+    ADL_JOB_STATES
+};
+extern const char *const adl_job_state_names[ADL_JOB_STATES]; /* "queued", ... */
 
 /* Values that other parts of the server keep, at the time of rendering. */
 struct adl_metrics_version_state {
@@ -130,6 +142,7 @@ struct adl_metrics_state {
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
     int decoders;                               /* processes that decode images */
+    const size_t *jobs;                         /* in each state; NULL: there are none */
     uint64_t log_dropped, access_dropped;       /* lines */
     const uint64_t *spans_sent, *spans_dropped; /* requests; NULL: there is no collector */
     int64_t certificate_expires;                /* Unix time; 0: no TLS */

@@ -1,30 +1,25 @@
 /* Opens model files, and tells their states and versions.
  *
- * A name that a request gives is opened by openat2() with RESOLVE_BENEATH: the kernel itself
- * refuses whatever leads out of the folder, however the folder changes meanwhile. Where there is no
- * such call (before Linux 5.6, or behind a filter of system calls), the parts of the name are
- * opened one by one, and none may be a symbolic link. O_NONBLOCK keeps open() from waiting for the
- * writer of a FIFO; it does not change how a regular file is read. */
+ * A name that a request gives is opened by tasks/beneath.h. O_NONBLOCK keeps open() from waiting
+ * for the writer of a FIFO; it does not change how a regular file is read. */
 
 #include "server/serving/model_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "server/tasks/beneath.h"
 
 #define READ_BYTES ((size_t)256 * 1024)
 #define FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-#define ATTEMPTS 8 /* at a name while its folder is being changed */
 
 bool adl_file_stamp_equal(const struct adl_file_stamp *a, const struct adl_file_stamp *b)
 {
@@ -76,45 +71,6 @@ int adl_model_folder_open(const char *path, int *folder, struct adl_error *err)
                     "%s: cannot open the folder of models: %s", path, strerror(errno));
 }
 
-/* Opens a name part by part, without following any link; sets errno on failure. */
-static int open_parts(int folder, const char *name)
-{
-    char part[ADL_LIMIT_MODEL_FILE_BYTES + 1];
-    int here = folder;
-
-    for (;;) {
-        size_t length = strcspn(name, "/");
-        bool last = !name[length];
-        snprintf(part, sizeof part, "%.*s", (int)length, name);
-        int next =
-            openat(here, part, (last ? FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC) | O_NOFOLLOW);
-        int saved = errno;
-        if (here != folder)
-            close(here);
-        errno = saved;
-        if (next < 0 || last)
-            return next;
-        here = next;
-        name += length + 1;
-    }
-}
-
-static int open_beneath(int folder, const char *name)
-{
-    const struct open_how how = {.flags = FLAGS,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    int fd = -1;
-
-    for (int i = 0; i < ATTEMPTS; i++) {
-        fd = (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
-        if (fd >= 0 || errno != EAGAIN)
-            break;
-    }
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        fd = open_parts(folder, name);
-    return fd;
-}
-
 int adl_model_file_stamp(int fd, struct adl_file_stamp *stamp, struct adl_error *err)
 {
     struct stat info;
@@ -152,7 +108,7 @@ int adl_model_file_open(int folder, const char *path, int *fd, struct adl_file_s
 {
     struct stat info;
 
-    *fd = folder < 0 ? open(path, FLAGS) : open_beneath(folder, path);
+    *fd = folder < 0 ? open(path, FLAGS) : adl_open_beneath(folder, path, FLAGS);
     if (*fd < 0)
         return fail_open(folder, path, err);
     if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) {
