@@ -314,9 +314,10 @@ void adl_folder_jobs_free(struct adl_folder_jobs *jobs)
 {
     if (!jobs)
         return;
-    adl_folder_jobs_stop(jobs);
-    if (jobs->has_thread)
+    if (jobs->has_thread) {
+        adl_folder_jobs_stop(jobs);
         pthread_join(jobs->thread, NULL);
+    }
     while (jobs->first)
         forget(jobs, &jobs->first);
     close(jobs->root);

@@ -208,6 +208,7 @@ static char *read_whole(int fd, const char *path, size_t limit, size_t *length,
             break; /* the file has become shorter */
         *length += (size_t)got;
     }
+    bytes[*length] = '\0';
     return bytes;
 }
 
