@@ -207,7 +207,8 @@ async function expect(name, answer, route, method, status, problem) {
 
 const LONG = 'a'.repeat(400000); // more than a connection's memory
 const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/problems/queue-full',
-    '/annotations/{name}': '/annotations/umbrella.jpg', '/{file}': '/style.css',
+    '/annotations/{name}': '/annotations/umbrella.jpg', '/jobs/{id}': '/jobs/ID',
+    '/jobs/{id}/results': '/jobs/ID/results', '/{file}': '/style.css',
     '/v2/models/{name}': '/v2/models/default',
     '/v2/models/{name}/ready': '/v2/models/default/ready',
     '/v2/models/{name}/versions/{version}': `/v2/models/default/versions/${VERSION}`,
@@ -235,6 +236,27 @@ function makeRuns() {
 }
 const operations = Object.entries(api.paths).flatMap(([route, item]) =>
     Object.keys(item).map((method) => [route, method, TARGETS[route] ?? route]));
+
+// Folders for --jobs: "one" with a picture, and "many" that take a while.
+function makeFolders() {
+    const folders = fs.mkdtempSync(path.join(os.tmpdir(), 'adl-jobs-'));
+    for (const [name, count] of [['one', 1], ['many', 500]]) {
+        fs.mkdirSync(path.join(folders, name));
+        for (let i = 0; i < count; i++)
+            fs.writeFileSync(path.join(folders, name, `${i}.jpg`), jpeg);
+    }
+    process.on('exit', () => fs.rmSync(folders, { recursive: true }));
+    return folders;
+}
+
+// Makes a job, and names it in the targets of the operations.
+async function makeJob(server) {
+    const { id } = JSON.parse((await ask(server, 'POST', '/jobs', JSON_TYPE,
+        '{"folder": "one", "top_k": 2}')).body);
+    for (const operation of operations)
+        operation[2] = operation[2].replace(/^\/jobs\/ID/, `/jobs/${id}`);
+    return id;
+}
 
 function form(...images) {
     const head = '--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n';
@@ -421,6 +443,56 @@ async function checkAnnotations(server) {
     await expect('deleting', ask(server, 'DELETE', '/annotations/umbrella.jpg'), route, 'delete', 204);
 }
 
+async function checkJobs(server, id) {
+    const post = (name, body, status, problem, headers = JSON_TYPE) =>
+        expect(`a job: ${name}`, ask(server, 'POST', '/jobs', headers, body), '/jobs', 'post', status,
+            problem);
+    const nobody = '0'.repeat(32);
+
+    await post('all of a folder', '{"folder": "many", "map_scales": [1, 1.43], "class": null}', 202);
+    const second = JSON.parse((await post('another', '{"folder": "one"}', 202)).body);
+    await post('too many', '{"folder": "."}', 429, 'too-many-jobs');
+    await post('no JSON', '{', 400, 'malformed-request');
+    await post('a way out', '{"folder": "one/../.."}', 400, 'bad-parameter');
+    await post('an unknown class', '{"folder": "one", "class": "zzz"}', 400, 'unknown-class');
+    await post('an unknown folder', '{"folder": "two"}', 404, 'unknown-folder');
+    await post('an unknown model', '{"folder": "one", "model": "x"}', 404, 'unknown-model');
+    await post('a large body', Buffer.alloc(20000, 32), 413, 'body-too-large');
+    await post('text', '{}', 415, 'unsupported-media-type', { 'Content-Type': 'text/plain' });
+    await post('gzip', '{}', 415, 'unsupported-media-type',
+        { ...JSON_TYPE, 'Content-Encoding': 'gzip' });
+    await expect('a job without a body', askRaw(server, 'POST /jobs HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: application/json\r\nConnection: close\r\n\r\n'), '/jobs', 'post', 411,
+    'length-required');
+    await expect('a slow job', askRaw(server, 'POST /jobs HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{'), '/jobs', 'post', 408,
+    'client-too-slow');
+    const list = await expect('the jobs', ask(server, 'GET', '/jobs'), '/jobs', 'get', 200);
+    verdict('a job that has ended made room', list.body.includes(id) ? ['it is there'] : []);
+    for (const status of [200, 204, 404])
+        await expect(`DELETE of a job, ${status}`, ask(server, 'DELETE', `/jobs/${second.id}`),
+            '/jobs/{id}', 'delete', status);
+    await expect('an unknown job', ask(server, 'GET', `/jobs/${nobody}`), '/jobs/{id}', 'get', 404,
+        'unknown-job');
+    await expect('its lines', ask(server, 'GET', `/jobs/${nobody}/results`), '/jobs/{id}/results',
+        'get', 404, 'unknown-job');
+    await expect('no number of a line', ask(server, 'GET', `/jobs/${nobody}/results?from=x`),
+        '/jobs/{id}/results', 'get', 400, 'bad-parameter');
+}
+
+// The lines of a job are described by the schemas of /localize.
+async function checkLines(server, id) {
+    let job;
+    do
+        job = JSON.parse((await ask(server, 'GET', `/jobs/${id}`)).body);
+    while (job.state !== 'done');
+    const { body } = await ask(server, 'GET', job.results);
+    const { file, ...result } = JSON.parse(body);
+    const check = ajv.compile({ $ref: 'http://api/#/components/schemas/Result' });
+    verdict('a line of a job', file === 'one/0.jpg' && check({ ...result, request_id: 'x' }) ? [] :
+        [ajv.errorsText(check.errors), body.slice(0, 300)]);
+}
+
 async function checkTokens() {
     const file = path.join(os.tmpdir(), `tokens-${process.pid}`);
     fs.writeFileSync(file, 'a-token-of-some-length\nlittle rate=1/h\nnone rights=admin\n',
@@ -537,6 +609,7 @@ async function checkLoad() {
     await expect('no page', ask(server, 'GET', '/'), '/', 'get', 404, 'unknown-path');
     await expect('no annotations', ask(server, 'GET', '/annotations'), '/annotations', 'get', 404,
         'unknown-path');
+    await expect('no jobs', ask(server, 'GET', '/jobs'), '/jobs', 'get', 404, 'unknown-path');
     const work = ask(server, 'POST', '/localize?top_k=20&heatmap=png', FORM,
         form(...new Array(30).fill(jpeg)));
     for (let i = 0; i < 1000; i++)
@@ -568,7 +641,7 @@ async function checkLoad() {
 const UNSEEN = ['post /localize 500', 'get /v2/health/live 503',
     ...operations.filter(([route, method]) => method === 'post' && route.startsWith('/v2')).map(([route]) =>
         `post ${route} 500`), 'get /healthz 503', 'get /metrics 503', 'get /status 503',
-    'put /annotations/{name} 500', 'delete /annotations/{name} 500', 'put /annotations/{name} 507'];
+    'post /jobs 500', 'get /jobs/{id}/results 500', 'put /annotations/{name} 500', 'delete /annotations/{name} 500', 'put /annotations/{name} 507'];
 
 function checkSeen() {
     const described = operations.flatMap(([route, method]) =>
@@ -594,12 +667,16 @@ async function main() {
     const kept = fs.mkdtempSync(path.join(os.tmpdir(), 'annotations-'));
     process.on('exit', () => fs.rmSync(kept, { recursive: true }));
     const server = await startReady('--model', model, '--timeout', '2', '--max-body', '60000',
-        '--max-pixels', '180000', '--runs', makeRuns(), '--annotations', kept);
+        '--max-pixels', '180000', '--runs', makeRuns(), '--annotations', kept,
+        '--jobs', makeFolders(), '--max-jobs', '2');
+    const job = await makeJob(server);
+    await checkLines(server, job);
     await ask(server, 'PUT', '/annotations/umbrella.jpg', JPEG, jpeg);
     await checkAll(server);
     await checkLocalize(server);
     await checkInference(server);
     await checkAnnotations(server);
+    await checkJobs(server, job);
     if (process.argv[2])
         await checkClient(server);
     await stop(server);
