@@ -14,7 +14,7 @@
 
 /* What a token may be allowed to do; a set of them is the sum. */
 enum adl_right {
-    ADL_RIGHT_LOCALIZE = 1, /* /localize, and what people draw */
+    ADL_RIGHT_LOCALIZE = 1, /* /localize, jobs, and what people draw */
     ADL_RIGHT_MODELS = 2,   /* to see models, training runs and the state of the server */
     ADL_RIGHT_METRICS = 4,
     ADL_RIGHT_ADMIN = 8 /* to change the server */

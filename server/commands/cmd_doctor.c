@@ -26,6 +26,7 @@ static const struct {
     {"address", adl_doctor_port},
     {"annotations", adl_doctor_annotations},
     {"runs", adl_doctor_runs},
+    {"jobs", adl_doctor_jobs},
     {"systemd", adl_doctor_systemd},
     {"time", adl_doctor_time},
 };
@@ -80,6 +81,8 @@ static const struct adl_option table[] = {
      .help = "directory that the server is to keep annotations in"},
     {"runs", ADL_STRING(struct adl_doctor_settings, runs), .metavar = "DIR",
      .help = "directory of training runs that the server is to show"},
+    {"jobs", ADL_STRING(struct adl_doctor_settings, jobs), .metavar = "DIR",
+     .help = "directory whose folders clients may have localized"},
     ADL_OPTION_JSON(struct adl_doctor_settings),
     {0},
 };

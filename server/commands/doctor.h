@@ -14,7 +14,7 @@ enum adl_finding { ADL_FINDING_OK, ADL_FINDING_WARN, ADL_FINDING_FAIL };
 extern const char *const adl_finding_names[]; /* "ok", "warn", "fail" */
 
 struct adl_doctor_settings {
-    const char *model, *listen, *annotations, *runs;
+    const char *model, *listen, *annotations, *runs, *jobs;
     bool json;
 };
 
@@ -36,6 +36,6 @@ typedef void adl_doctor_check(struct adl_doctor *doctor);
 adl_doctor_check adl_doctor_processor, adl_doctor_threads, adl_doctor_blas, adl_doctor_libraries,
     adl_doctor_files, adl_doctor_memory, adl_doctor_time;
 adl_doctor_check adl_doctor_model, adl_doctor_port, adl_doctor_annotations, adl_doctor_runs,
-    adl_doctor_systemd;
+    adl_doctor_jobs, adl_doctor_systemd;
 
 #endif

@@ -144,6 +144,12 @@ void adl_doctor_annotations(struct adl_doctor *d)
         check_directory(d, "--annotations", d->settings->annotations, true);
 }
 
+void adl_doctor_jobs(struct adl_doctor *d)
+{
+    if (d->settings->jobs)
+        check_directory(d, "--jobs", d->settings->jobs, false);
+}
+
 void adl_doctor_runs(struct adl_doctor *d)
 {
     if (d->settings->runs)

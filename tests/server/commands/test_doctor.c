@@ -136,6 +136,9 @@ static void finds_directories_that_cannot_be_used(void)
     expect(examine("true", "--annotations /no/such", 1), "annotations", "fail", "No such");
     expect(examine("true", "--runs /no/such", 1), "runs", "fail", "No such");
     expect(examine("true", "--runs /dev/null", 1), "runs", "fail", "not a directory");
+    snprintf(arguments, sizeof arguments, "--jobs '%s'", test_tmp_dir());
+    expect(examine("true", arguments, 0), "jobs", "ok", "read");
+    expect(examine("true", "--jobs /no/such", 1), "jobs", "fail", "No such");
     /* Nobody, not even root, makes files there. */
     expect(examine("true", "--annotations /proc", 1), "annotations", "fail", "no file");
     expect(examine("true", "--runs /proc", 0), "runs", "ok", "read");
