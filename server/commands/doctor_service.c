@@ -16,6 +16,7 @@
 #include "base/size.h"
 #include "server/commands/doctor.h"
 #include "server/http/http.h"
+#include "server/serving/job_results.h"
 #include "server/serving/notify.h"
 #include "server/serving/registry.h"
 #include "server/tasks/default_model.h"
@@ -146,8 +147,10 @@ void adl_doctor_annotations(struct adl_doctor *d)
 
 void adl_doctor_jobs(struct adl_doctor *d)
 {
-    if (d->settings->jobs)
-        check_directory(d, "--jobs", d->settings->jobs, false);
+    if (!d->settings->jobs)
+        return;
+    check_directory(d, "--jobs", d->settings->jobs, false);
+    check_directory(d, "TMPDIR for the results of jobs", adl_job_results_folder(), true);
 }
 
 void adl_doctor_runs(struct adl_doctor *d)

@@ -25,9 +25,15 @@ struct adl_job_results {
     size_t count, capacity;
 };
 
+const char *adl_job_results_folder(void)
+{
+    const char *given = getenv("TMPDIR");
+    return given && *given == '/' ? given : "/tmp";
+}
+
 static int open_nameless(struct adl_error *err)
 {
-    const char *given = getenv("TMPDIR"), *folder = given && *given == '/' ? given : "/tmp";
+    const char *folder = adl_job_results_folder();
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     char name[4200];
 

@@ -12,7 +12,10 @@
 
 struct adl_job_results;
 
-/* Makes a file in TMPDIR, or in /tmp. Fails with ADL_ERR_IO or ADL_ERR_NOMEM. */
+/* Returns the directory of such files: TMPDIR, or /tmp. */
+const char *adl_job_results_folder(void);
+
+/* Makes a file there. Fails with ADL_ERR_IO or ADL_ERR_NOMEM. */
 struct adl_job_results *adl_job_results_create(struct adl_error *err) ADL_MUST_CHECK;
 void adl_job_results_free(struct adl_job_results *results); /* NULL is ignored */
 

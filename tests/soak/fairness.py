@@ -9,7 +9,7 @@ some seconds, while the hostile clients of the row do their worst. Prints the no
 requests in a second and its 50th and 99th percentile, the answers that the hostile clients got,
 the time that /healthz takes, and the largest resident memory of the server. Each row is followed
 by a measurement of the normal client alone, so that both figures come from the same minute, and
-the column "share" is their ratio.
+the column "share" is their ratio. In the row of a job (POST /jobs), the answers are its lines.
 
 --addresses gives each hostile client an address of its own (127.0.0.2, ...); without it all
 clients, the normal one too, have the same address and differ by their connection alone.
@@ -17,6 +17,8 @@ Options after -- are passed to the server. Needs Python 3 alone.
 """
 
 import argparse
+import http.client
+import json
 import multiprocessing
 import os
 import random
@@ -26,6 +28,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 
@@ -196,6 +199,32 @@ def idle(port, source, number, until, counts):
         open_ones = alive
 
 
+def job(port, source, number, until, counts):
+    """Has the server localize a folder, until it is cancelled."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kind = {"Content-Type": "application/json"}
+
+    def ask(method, path, body=None):
+        client = http.client.HTTPConnection("127.0.0.1", port, 30)
+        client.request(method, path, body, kind)
+        return client.getresponse().read()
+
+    path = "/jobs/" + json.loads(ask("POST", "/jobs", '{"folder": "many"}'))["id"]
+    time.sleep(max(0.0, until - 0.4 - time.monotonic()))
+    with counts.get_lock():
+        counts[2] += json.loads(ask("DELETE", path))["done"]
+    ask("DELETE", path)
+
+
+def make_folder(photo, root):
+    os.mkdir(os.path.join(root, "many"))
+    first = os.path.join(root, "many", "0.jpg")
+    with open(first, "wb") as file:
+        file.write(photo)
+    for i in range(1, 20000):
+        os.link(first, os.path.join(root, "many", f"{i}.jpg"))
+
+
 def normal(port, head, body, seconds):
     """The normal client: returns the milliseconds of each request."""
     client = Client(port)
@@ -280,6 +309,7 @@ def rows(photo, big):
     ):
         table.append((f"{count} x {name}", count, what))
     table.append(("1200 idle connections", 1200, "idle"))
+    table.append(("a job", 1, "job"))
     for count in (10, 100):
         for name, what in (("plain", plain), ("top_k=100", hundred), ("1-bit PNG", bomb)):
             table.append((f"{count} x {name} (long)", count, what))
@@ -294,8 +324,8 @@ def run_row(port, pid, row, photo, seconds, addresses):
     for i in range(count if what != "idle" else 1):
         source = f"127.0.0.{2 + i}" if addresses else None
         target = (
-            (idle, (port, source, count, until, counts))
-            if what == "idle"
+            ({"idle": idle, "job": job}[what], (port, source, count, until, counts))
+            if isinstance(what, str)
             else (repeat, (port, source, *what, until, counts))
         )
         hostile.append(multiprocessing.Process(target=target[0], args=target[1], daemon=True))
@@ -311,7 +341,7 @@ def run_row(port, pid, row, photo, seconds, addresses):
     except OSError:
         health = float("inf")
     for one in hostile:
-        one.join(0.1)
+        one.join(3 if what == "job" else 0.1)
         one.kill()
         one.join()
     most = resident(pid)[1]
@@ -334,7 +364,9 @@ def main():
     with open(arguments.photo, "rb") as file:
         photo = file.read()
     big = noisy_png(1000, 1000)
-    server, port = start(arguments.server, arguments.options)
+    folders = tempfile.TemporaryDirectory()
+    make_folder(photo, folders.name)
+    server, port = start(arguments.server, ["--jobs", folders.name, *arguments.options])
     bad = 0
     try:
         print(

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -413,6 +414,24 @@ static void a_reloaded_model_answers_from_then_on(void)
     test_service_close(&service);
 }
 
+static void a_job_without_a_disk_has_failed(void)
+{
+    char id[40];
+
+    setenv("TMPDIR", "/proc", 1);
+    bool opened = open_service("jobs_disk", NULL);
+    unsetenv("TMPDIR");
+    if (!opened)
+        return;
+    CU_ASSERT_EQUAL(post("{\"folder\": \"zoo\"}", NULL, id), 202);
+    json_t *job = wait_for(id, "failed", 0);
+    const char *error = json_string_value(json_object_get(job, "error"));
+    CU_ASSERT(error && strstr(error, "TMPDIR"));
+    json_decref(job);
+    CU_ASSERT_EQUAL(status_of("GET", id, "/results", NULL), 200);
+    test_service_close(&service);
+}
+
 /* Without a thread, so that every allocation of the test is one of a request. */
 static void every_allocation_may_fail(void)
 {
@@ -465,5 +484,6 @@ TEST_SUITE(server_jobs, {"lines are the answers of localize", lines_are_the_answ
            {"a job takes no place in the queue", a_job_takes_no_place_in_the_queue},
            {"a token sees its own", a_token_sees_its_own},
            {"a reloaded model answers from then on", a_reloaded_model_answers_from_then_on},
+           {"a job without a disk has failed", a_job_without_a_disk_has_failed},
            {"every allocation may fail", every_allocation_may_fail},
            {"without the option there is nothing", without_the_option_there_is_nothing});

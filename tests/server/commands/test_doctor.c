@@ -138,6 +138,7 @@ static void finds_directories_that_cannot_be_used(void)
     expect(examine("true", "--runs /dev/null", 1), "runs", "fail", "not a directory");
     snprintf(arguments, sizeof arguments, "--jobs '%s'", test_tmp_dir());
     expect(examine("true", arguments, 0), "jobs", "ok", "read");
+    expect(examine("export TMPDIR=/proc", arguments, 1), "jobs", "fail", "no file");
     expect(examine("true", "--jobs /no/such", 1), "jobs", "fail", "No such");
     /* Nobody, not even root, makes files there. */
     expect(examine("true", "--annotations /proc", 1), "annotations", "fail", "no file");
