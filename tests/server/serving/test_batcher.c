@@ -435,10 +435,79 @@ static void old_versions_live_as_long_as_they_are_held(void)
     close_batcher();
 }
 
+static _Atomic bool held;
+
+/* Takes the place of decoding until it is let go, and fails then. */
+static int hold(struct adl_job *job, struct adl_error *err)
+{
+    (void)job;
+    while (held)
+        poll(NULL, 0, 1);
+    return adl_fail(err, ADL_ERR_FORMAT, "held");
+}
+
+static struct adl_job held_job(bool background)
+{
+    struct adl_job job = job_of(NULL, 0);
+    job.read = hold;
+    job.background = background;
+    return job;
+}
+
+/* Returns the milliseconds for which adl_batcher_wait_quiet() waits, at most `most_ms`. */
+static double quiet_after(unsigned quiet_ms, unsigned most_ms)
+{
+    const uint64_t begin = adl_clock_ns();
+    adl_batcher_wait_quiet(batcher, quiet_ms, begin + (uint64_t)most_ms * 1000000);
+    return adl_clock_ms(begin, adl_clock_ns());
+}
+
+/* A job in the background takes no place of others, and waits for a gap between them. */
+static void background_waits_for_a_gap(void)
+{
+    struct adl_error err = {0};
+    struct adl_job behind[2], first, second;
+
+    if (!open_batcher(1))
+        return;
+    held = true;
+    CU_ASSERT(quiet_after(0, 60000) < 30000);
+    for (int i = 0; i < 2; i++) {
+        behind[i] = held_job(true);
+        TEST_OK(adl_batcher_submit(batcher, &behind[i], 1, &err), &err);
+    }
+    CU_ASSERT(quiet_after(0, 60000) < 30000);
+    first = held_job(false);
+    second = held_job(false);
+    TEST_OK(adl_batcher_submit(batcher, &first, 1, &err), &err);
+    CU_ASSERT_EQUAL(adl_batcher_submit(batcher, &second, 1, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
+    CU_ASSERT(quiet_after(0, 100) >= 100);
+    held = false;
+    wait_for(3);
+    CU_ASSERT(quiet_after(0, 60000) < 30000);
+    const uint64_t begin = adl_clock_ns();
+    held = true;
+    first = held_job(false);
+    adl_error_clear(&err);
+    TEST_OK(adl_batcher_submit(batcher, &first, 1, &err), &err);
+    held = false;
+    adl_batcher_wait_quiet(batcher, 100, begin + (uint64_t)60000 * 1000000);
+    CU_ASSERT_EQUAL(finished, 4);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) >= 100);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 30000);
+    adl_batcher_wait_idle(batcher);
+    /* The end is not waited for. */
+    adl_batcher_abort(batcher);
+    CU_ASSERT(quiet_after(60000, 60000) < 30000);
+    close_batcher();
+}
+
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
            {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
+           {"background waits for a gap", background_waits_for_a_gap},
            {"memory is reserved", memory_is_reserved},
            {"waiting for memory ends", waiting_for_memory_ends},
            {"survives lack of memory", survives_lack_of_memory},
