@@ -251,10 +251,10 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     }
     if (s->jobs) {
         server->jobs = adl_folder_jobs_open(server, s->jobs, (size_t)s->max_jobs, err);
-        if (!server->jobs)
+        if (!server->jobs) {
             adl_service_explain(s->jobs, err);
-        if (!server->jobs)
             goto out;
+        }
     }
     ADL_TRY(adl_serve_sockets_open(server, &listen, &sockets, err));
     memcpy(http.listen_fds, sockets.fds, sizeof http.listen_fds);

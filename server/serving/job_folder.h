@@ -37,9 +37,10 @@ int adl_job_folder_list(int root, const char *name, const _Atomic bool *stop,
                         struct adl_job_folder *folder, struct adl_error *err) ADL_MUST_CHECK;
 void adl_job_folder_release(struct adl_job_folder *folder);
 
-/* Reads a picture of the list whole, with a NUL behind it, to be freed with adl_free. Fails with ADL_ERR_NOT_FOUND if it
- * is gone or a link leads out of the root, with ADL_ERR_UNSUPPORTED if it is no regular file, with
- * ADL_ERR_LIMIT if it has more than `limit` bytes, with ADL_ERR_IO and with ADL_ERR_NOMEM. */
+/* Reads a picture of the list whole, with a NUL behind it, to be freed with adl_free. Fails with
+ * ADL_ERR_NOT_FOUND if it is gone or a link leads out of the root, with ADL_ERR_UNSUPPORTED if it
+ * is no regular file, with ADL_ERR_LIMIT if it has more than `limit` bytes, with ADL_ERR_IO and
+ * with ADL_ERR_NOMEM. */
 char *adl_job_folder_read(int root, const char *path, size_t limit, size_t *length,
                           struct adl_error *err) ADL_MUST_CHECK;
 
