@@ -78,15 +78,13 @@ static int read_masks(struct bmp *bmp, const uint8_t *bytes, size_t length, size
                       size_t *gap, struct adl_error *err)
 {
     uint32_t masks[4] = {0x7c00, 0x3e0, 0x1f, 0};
-    size_t count = 3;
 
     if (bmp->bits == 32)
         memcpy(masks, (const uint32_t[4]){0xff0000, 0xff00, 0xff, 0}, sizeof masks);
     if (bmp->compression != PLAIN) {
         /* Behind a header of the first kind that can have them, or in one of the later ones. */
         const bool inside = header >= 52;
-        if (inside ? header >= 56 : bmp->compression == MASKS_WITH_ALPHA)
-            count = 4;
+        const size_t count = (inside ? header >= 56 : bmp->compression == MASKS_WITH_ALPHA) ? 4 : 3;
         *gap = inside ? 0 : 4 * count;
         if (length < FILE_HEADER_BYTES + 40 + 4 * count)
             return fail_truncated(err);
@@ -342,8 +340,11 @@ static int decode_bmp(const void *bytes, size_t length, const struct adl_decode_
     const size_t needed = memory_needed(&bmp);
     if (adl_codec_check_memory(needed, options, err) < 0)
         return -1;
-    if (needed && !(memory = adl_calloc(needed, 1)))
-        return adl_fail_nomem(err, "a BMP image");
+    if (compressed || alpha) {
+        memory = adl_calloc(needed, 1);
+        if (!memory)
+            return adl_fail_nomem(err, "a BMP image");
+    }
     if (compressed)
         ADL_TRY(unpack(&bmp, memory, err));
     info->width = (int)bmp.width;
