@@ -184,6 +184,7 @@ static void lines_are_the_answers_of_localize(void)
 
     if (!open_service("jobs_lines", NULL))
         return;
+    const double open_files = test_metric(&service.server, "\nprocess_open_fds ");
     CU_ASSERT_EQUAL(post("{\"folder\": \"zoo\", \"top_k\": 3, \"boxes\": \"all\", \"heatmap\": "
                          "\"array\", \"map_weights\": \"positive\", \"class\": null}",
                          NULL, id),
@@ -221,6 +222,14 @@ static void lines_are_the_answers_of_localize(void)
     CU_ASSERT_EQUAL(test_metric(&service.server, "\nadl_job_images_total{outcome=\"failed\"} "), 2);
     CU_ASSERT_EQUAL(test_metric(&service.server, "\nadl_jobs{state=\"done\"} "), 1);
     CU_ASSERT_EQUAL(test_metric(&service.server, "\nadl_memory_reserved_bytes "), 0);
+    CU_ASSERT_EQUAL(status_of("DELETE", id, "", NULL), 204);
+    /* Connections that the server has not closed yet count too. */
+    double now = test_metric(&service.server, "\nprocess_open_fds ");
+    for (int i = 0; i < 300 && now > open_files; i++) {
+        usleep(10000);
+        now = test_metric(&service.server, "\nprocess_open_fds ");
+    }
+    CU_ASSERT(now <= open_files);
     CU_ASSERT_EQUAL(post("{\"folder\": \"none/\"}", NULL, id), 202);
     CU_ASSERT(reaches(id, "done", 0));
     test_service_close(&service);
@@ -444,6 +453,7 @@ static void every_allocation_may_fail(void)
     const struct adl_folder_job_request request = {
         .owner = "", .folder = ".", .params = &params, .parameters = parameters};
     char id[ADL_FOLDER_JOB_ID_BYTES + 1];
+    const size_t before = adl_mem_stats().live_blocks;
     bool done = false;
 
     for (unsigned nth = 1; !done && nth < 100; nth++) {
@@ -460,6 +470,7 @@ static void every_allocation_may_fail(void)
         CU_ASSERT(done ? job != NULL : problem == ADL_PROBLEM_OUT_OF_MEMORY && !job);
         json_decref(job);
         adl_folder_jobs_free(jobs);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
     }
     CU_ASSERT(done);
     json_decref(parameters);

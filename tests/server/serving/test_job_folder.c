@@ -148,6 +148,7 @@ static void nothing_outside_is_read(void)
 static void every_allocation_may_fail(void)
 {
     int root = open_tree("job_folder_allocations");
+    const size_t before = adl_mem_stats().live_blocks;
     bool done = false;
 
     for (unsigned nth = 1; !done && nth < 1000; nth++) {
@@ -159,6 +160,7 @@ static void every_allocation_may_fail(void)
         done = result == 0;
         CU_ASSERT(done ? folder.count == 5 : err.kind == ADL_ERR_NOMEM);
         adl_job_folder_release(&folder);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
     }
     CU_ASSERT(done);
     done = false;
@@ -172,6 +174,7 @@ static void every_allocation_may_fail(void)
         if (results && !done)
             CU_ASSERT_EQUAL(adl_job_results_count(results), 0);
         adl_job_results_free(results);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
     }
     CU_ASSERT(done);
     close(root);
