@@ -105,7 +105,7 @@ static int add_pair(struct adl_localize_json *request, const char *name, const j
     if (is_scalar(value))
         put_scalar(&text, value);
     char *copy = request->texts[request->count];
-    bool fits = known && !text.failed && text.length < sizeof *request->texts;
+    bool fits = known && text.data && !text.failed && text.length < sizeof *request->texts;
     if (fits)
         memcpy(copy, text.data, text.length + 1);
     *pair = (struct adl_query_pair){name, copy, text.length};

@@ -208,7 +208,7 @@ void adl_api_training_picture(struct adl_exchange *exchange);
 
 /* Those of routes that have two methods. */
 void adl_api_jobs(struct adl_exchange *exchange, const char *rest);
-void adl_api_job_delete_begin(struct adl_exchange *exchange, const char *rest);
+void adl_api_job_delete_begin(struct adl_exchange *exchange, const char *id);
 void adl_api_job_delete(struct adl_exchange *exchange);
 
 #define GET_ROUTE(path, handler, ...) void handler(struct adl_exchange *exchange, const char *rest);
