@@ -55,12 +55,12 @@ struct adl_server {
     struct adl_errands *reader;
 
     struct adl_registry *registry;
-    struct adl_watch *watch; /* of the models' files; NULL without --watch */
+    struct adl_watch *watch;       /* of the models' files; NULL without --watch */
     struct adl_decoders *decoders; /* processes that decode images; NULL: this one does */
     struct adl_batcher *batcher;
     /* What --annotations writes; NULL without it, and then its paths do not exist. */
     struct adl_annotations *annotations;
-    struct adl_errands *writer; /* the thread that writes it */
+    struct adl_errands *writer;               /* the thread that writes it */
     struct adl_decoder_client writer_decoder; /* what it decodes pictures with */
     struct adl_auth *auth;
     struct adl_metrics metrics;
@@ -105,22 +105,22 @@ struct adl_exchange {
     enum adl_problem problem;     /* the answer; ADL_PROBLEM_NONE if it is not an error */
     struct adl_stage_times times; /* for the log */
     char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* for the log; "": none */
-    size_t images;                /* for the log */
-    void *work;                   /* data of the handler, freed by `release` */
+    size_t images;                              /* for the log */
+    void *work;                                 /* data of the handler, freed by `release` */
     void (*release)(void *work);
     struct adl_errand errand;         /* for later.c only, as the next one */
     struct adl_exchange *next_reload; /* for reload_requests.c only */
     void (*answer_later)(struct adl_exchange *exchange);
 };
 
-/* Returns whether the request is one of the Open Inference Protocol, whose paths begin with /v2: its
- * errors have the form {"error": "..."}. */
+/* Returns whether the request is one of the Open Inference Protocol, whose paths begin with /v2:
+ * its errors have the form {"error": "..."}. */
 bool adl_exchange_is_inference(const struct adl_http_request *http);
 
 /* --- answers; all set Cache-Control: no-store -------------------------------- */
 
-/* Answers with a problem document, or with the form of errors of the protocol, whose detail is formatted as by printf(). If `retry_after_s`
- * is 0, there is no Retry-After header. */
+/* Answers with a problem document, or with the form of errors of the protocol, whose detail is
+ * formatted as by printf(). If `retry_after_s` is 0, there is no Retry-After header. */
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...) ADL_PRINTF(4, 5);
 /* Answers with the problem out-of-memory without allocating anything. */
@@ -166,7 +166,7 @@ struct adl_route {
     bool jobs;            /* absent without --jobs */
     /* PUT and DELETE exist on the listener of --admin-listen only, and need ADL_RIGHT_ADMIN. */
     bool changed_on_admin;
-    bool slash;           /* a slash after the path makes no difference */
+    bool slash; /* a slash after the path makes no difference */
     /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}, with
      * all that follows.
      * post_begin is called with the headers and may refuse the request; `post` is called when
