@@ -84,15 +84,15 @@ static json_t *fields_of(const struct adl_exchange *exchange, bool sent, double 
     json_t *fields;
 
     snprintf(path, sizeof path, "%s", http->path);
-    fields =
-        json_pack("{s:s, s:s*, s:s, s:s*, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
-                  exchange->request_id, "trace_id",
-                  *exchange->trace.trace_id ? exchange->trace.trace_id : NULL, "remote",
-                  http->remote, "token", *exchange->token ? exchange->token : NULL, "method",
-                  adl_method_names[exchange->method], "path", adl_json_from_text(path), "status",
-                  http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
-                  (json_int_t)http->reply.length, "duration_ms", ms, "model", *exchange->model ? exchange->model : NULL,
-                  "problem", exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
+    fields = json_pack("{s:s, s:s*, s:s, s:s*, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}",
+                       "request_id", exchange->request_id, "trace_id",
+                       *exchange->trace.trace_id ? exchange->trace.trace_id : NULL, "remote",
+                       http->remote, "token", *exchange->token ? exchange->token : NULL, "method",
+                       adl_method_names[exchange->method], "path", adl_json_from_text(path),
+                       "status", http->status, "bytes_in", (json_int_t)http->body_bytes,
+                       "bytes_out", (json_int_t)http->reply.length, "duration_ms", ms, "model",
+                       *exchange->model ? exchange->model : NULL, "problem",
+                       exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
     if (fields && exchange->images > 1)
         json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
     if (fields && exchange->times.known)

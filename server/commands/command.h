@@ -9,8 +9,8 @@
 
 /* Parses the command line, of which argv[0] is the subcommand's name, and runs the subcommand.
  * Returns the exit status. A failure is reported in one line on standard error, which is JSON if
- * the log is JSON; where standard error is a terminal, a line with a hint may follow. `all` is the NULL-terminated list of all subcommands; options->commands
- * refers to it. */
+ * the log is JSON; where standard error is a terminal, a line with a hint may follow. `all` is the
+ * NULL-terminated list of all subcommands; options->commands refers to it. */
 int adl_command_main(const struct adl_command *command, const struct adl_command *const *all,
                      int argc, char **argv);
 

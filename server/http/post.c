@@ -29,7 +29,7 @@ static int fail_url(const char *url, const char *what, struct adl_error *err)
 }
 
 int adl_http_endpoint_parse(const char *url, const char *path, struct adl_http_endpoint *to,
-                          struct adl_error *err)
+                            struct adl_error *err)
 {
     static const char printable[] =
         "!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_"
@@ -58,8 +58,8 @@ int adl_http_endpoint_parse(const char *url, const char *path, struct adl_http_e
         port_length = strspn(port, "0123456789");
         after = port + port_length;
     }
-    if (after != end || host_length == 0 || host_length >= sizeof to->host ||
-        port_length == 0 || port_length > 5 || atoi(port) < 1 || atoi(port) > 65535)
+    if (after != end || host_length == 0 || host_length >= sizeof to->host || port_length == 0 ||
+        port_length > 5 || atoi(port) < 1 || atoi(port) > 65535)
         return fail_url(url, "the host or the port is not valid", err);
     if (*given != '/' || strlen(given) >= sizeof to->path)
         return fail_url(url, "the path is not valid", err);

@@ -17,7 +17,7 @@ struct adl_http_endpoint {
 /* Reads "http://HOST[:PORT][/PATH]"; without a path, or with "/" alone, `path` is taken. Fails with
  * ADL_ERR_ARG, also for https, which needs a proxy on this machine. */
 int adl_http_endpoint_parse(const char *url, const char *path, struct adl_http_endpoint *to,
-                          struct adl_error *err) ADL_MUST_CHECK;
+                            struct adl_error *err) ADL_MUST_CHECK;
 
 struct adl_http_post_answer {
     int status;

@@ -9,8 +9,8 @@
 
 #define ADL_DEFAULT_MODEL_PATH (PATH_MAX + 64)
 
-/* Finds the model file `name` that ships: in the source tree that the program was built in, next to the
- * directory that it is installed in, or in the data directory given to the build. Fails with
+/* Finds the model file `name` that ships: in the source tree that the program was built in, next to
+ * the directory that it is installed in, or in the data directory given to the build. Fails with
  * ADL_ERR_NOT_FOUND and a message that names these directories. */
 int adl_shipped_model(const char *name, char path[ADL_DEFAULT_MODEL_PATH],
                       struct adl_error *err) ADL_MUST_CHECK;

@@ -111,9 +111,9 @@ const char *test_shared_dir(void);
 /* Returns a scratch directory of this process, which is removed after its last test. */
 const char *test_tmp_dir(void);
 
-/* Sends signal `number` to process `pid`, as kill() does. Fails the test instead if `pid` is not that
- * of one process: kill() would signal the whole group of processes, which the tests and `make` are
- * in. */
+/* Sends signal `number` to process `pid`, as kill() does. Fails the test instead if `pid` is not
+ * that of one process: kill() would signal the whole group of processes, which the tests and `make`
+ * are in. */
 int test_kill(pid_t pid, int number);
 
 /* Checks |got[i] - want[i]| <= tol for `count` values (a NaN fails). A failure

@@ -1,5 +1,5 @@
-/* POST /localize with a JSON body: its answers are those to the same picture and query, and everything
- * else is refused in words. */
+/* POST /localize with a JSON body: its answers are those to the same picture and query, and
+ * everything else is refused in words. */
 
 #include "support/test.h"
 
