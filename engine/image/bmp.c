@@ -212,7 +212,8 @@ static void indexed_row(const struct bmp *bmp, const uint8_t *in, unsigned bits,
 
     for (size_t x = 0; x < bmp->width; x++, rgb += 3) {
         const unsigned shift = 8 - bits - (unsigned)(x % per_byte) * bits;
-        memcpy(rgb, bmp->table[in[x / per_byte] >> shift & mask], 3);
+        const unsigned byte = in[x / per_byte];
+        memcpy(rgb, bmp->table[byte >> shift & mask], 3);
     }
 }
 
@@ -287,8 +288,12 @@ static int unpack(const struct bmp *bmp, uint8_t *indices, struct adl_error *err
             return fail_corrupt("it has more pixels than its sides allow", err);
         /* Some writers fill rows up to a multiple of four; that is cut off. */
         uint8_t *out = indices + y * bmp->width;
-        for (size_t i = 0; i < count && x < bmp->width; i++, x++)
-            out[x] = nibbles ? from[step * (i / 2)] >> (i % 2 ? 0 : 4) & 15 : from[step * i];
+        for (size_t i = 0; i < count && x < bmp->width; i++, x++) {
+            if (nibbles)
+                out[x] = (uint8_t)(from[step * (i / 2)] >> (i % 2 ? 0 : 4) & 15);
+            else
+                out[x] = from[step * i];
+        }
     }
     return fail_truncated(err);
 }
