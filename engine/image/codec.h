@@ -4,6 +4,7 @@
 /* Definitions that the decoders of the file formats share. A format is one file that defines
  * a struct adl_codec, and a row in image_decode.c, the only other file that includes this. */
 
+#include "image/optional_library.h"
 #include "image/row_target.h"
 
 /* What decoding takes, from the header. */
@@ -28,8 +29,7 @@ struct adl_codec {
     /* Reads the header of bytes that match, and checks it as decode() does. */
     int (*examine)(const void *bytes, size_t length, const struct adl_decode_options *options,
                    struct adl_codec_needs *needs, struct adl_error *err);
-    /* Opens the library, if the format has one that is opened late; NULL: it has none. */
-    void (*prepare)(void);
+    struct adl_optional_library *library; /* that is opened late; NULL: there is none */
 };
 
 extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp, adl_codec_gif,

@@ -209,11 +209,5 @@ static int examine_heif(const void *bytes, size_t length, const struct adl_decod
     return 0;
 }
 
-static void prepare_heif(void)
-{
-    struct adl_error err = {0};
-    (void)!adl_optional_open(&library, &err); /* whose absence is told when a file comes */
-}
-
 const struct adl_codec adl_codec_heif = {ADL_IMAGE_HEIF, adl_heif_matches, decode_heif,
-                                         examine_heif, prepare_heif};
+                                         examine_heif, &library};

@@ -36,9 +36,11 @@ static const struct adl_codec *find_codec(const void *bytes, size_t length)
 
 void adl_image_prepare(void)
 {
+    struct adl_error absent = {0}; /* which is told when a file comes */
+
     for (size_t i = 0; i < ADL_COUNT(codecs); i++)
-        if (codecs[i]->prepare)
-            codecs[i]->prepare();
+        if (codecs[i]->library)
+            (void)!adl_optional_open(codecs[i]->library, &absent);
 }
 
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length)

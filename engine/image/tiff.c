@@ -337,11 +337,5 @@ static int examine_tiff(const void *bytes, size_t length, const struct adl_decod
     return 0;
 }
 
-static void prepare_tiff(void)
-{
-    struct adl_error err = {0};
-    (void)!adl_optional_open(&library, &err); /* whose absence is told when a file comes */
-}
-
 const struct adl_codec adl_codec_tiff = {ADL_IMAGE_TIFF, adl_tiff_matches, decode_tiff,
-                                         examine_tiff, prepare_tiff};
+                                         examine_tiff, &library};

@@ -10,8 +10,6 @@
 
 #include "server/api/folder_jobs.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +26,7 @@
 #include "server/api/job_pictures.h"
 #include "server/api/server.h"
 #include "server/serving/log.h"
+#include "server/tasks/directory.h"
 
 #define WAIT_S 10 /* Retry-After, where nothing is known */
 #define MOST_WAIT_S 600
@@ -268,13 +267,8 @@ struct adl_folder_jobs *adl_folder_jobs_open(struct adl_server *server, const ch
         return NULL;
     }
     *jobs = (struct adl_folder_jobs){.server = server, .most = most};
-    jobs->root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    jobs->root = adl_open_directory("--jobs", dir, err);
     if (jobs->root < 0) {
-        adl_fail(err,
-                 errno == ENOENT    ? ADL_ERR_NOT_FOUND
-                 : errno == ENOTDIR ? ADL_ERR_ARG
-                                    : ADL_ERR_IO,
-                 "--jobs: %s cannot be opened as a directory: %s", dir, strerror(errno));
         adl_free(jobs);
         return NULL;
     }

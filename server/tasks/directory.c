@@ -1,8 +1,9 @@
-/* Creates the directories that results are written to. */
+/* Creates the directories that results are written to, and opens those that options name. */
 
 #include "server/tasks/directory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,4 +31,17 @@ int adl_make_directories(const char *path, struct adl_error *err)
     }
     adl_free(part);
     return result < 0 ? -1 : adl_make_directory(path, err);
+}
+
+int adl_open_directory(const char *option, const char *path, struct adl_error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    return adl_fail(err,
+                    errno == ENOENT    ? ADL_ERR_NOT_FOUND
+                    : errno == ENOTDIR ? ADL_ERR_ARG
+                                       : ADL_ERR_IO,
+                    "%s: %s cannot be opened as a directory: %s", option, path, strerror(errno));
 }

@@ -11,4 +11,8 @@ int adl_make_directory(const char *path, struct adl_error *err) ADL_MUST_CHECK;
  * and ADL_ERR_NOMEM. */
 int adl_make_directories(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Opens a directory that an option such as "--runs" names, and returns its descriptor. Fails with
+ * ADL_ERR_NOT_FOUND, ADL_ERR_ARG (no directory) and ADL_ERR_IO. */
+int adl_open_directory(const char *option, const char *path, struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "server/tasks/directory.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 
@@ -32,14 +33,9 @@ struct adl_runs *adl_runs_open(const char *dir, struct adl_error *err)
         adl_fail_nomem(err, "the directory of the runs");
         return NULL;
     }
-    runs->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    runs->fd = adl_open_directory("--runs", dir, err);
     if (runs->fd >= 0)
         return runs;
-    adl_fail(err,
-             errno == ENOENT    ? ADL_ERR_NOT_FOUND
-             : errno == ENOTDIR ? ADL_ERR_ARG
-                                : ADL_ERR_IO,
-             "--runs: %s cannot be opened as a directory: %s", dir, strerror(errno));
     adl_free(runs);
     return NULL;
 }
