@@ -1,7 +1,6 @@
 /* Sums and copies along the tree of train/exchange.h.
  *
- * Level d = 1, 2, 4, ... joins rank r, a multiple of 2d, with rank r + d if there is one. Large
- * arrays go in pieces, so that a rank needs little more memory than the array itself. */
+ * Level d = 1, 2, 4, ... joins rank r, a multiple of 2d, with rank r + d if there is one. */
 
 #include "train/exchange.h"
 
@@ -30,8 +29,7 @@ void adl_exchange_add(float *to, const float *from, size_t count, struct adl_poo
     adl_pool_for(pool, adl_ceil_div(count, ADD_FLOATS), exchange_add_piece, &addition);
 }
 
-/* Returns the level at which a rank sends what it has, or past the last one for rank 0. */
-static int level_of(const struct adl_exchange *exchange)
+int adl_exchange_level(const struct adl_exchange *exchange)
 {
     int level = 1;
     while (level < exchange->ranks && exchange->rank % (2 * level) == 0)
@@ -39,35 +37,12 @@ static int level_of(const struct adl_exchange *exchange)
     return level;
 }
 
-int adl_exchange_sum(const struct adl_exchange *exchange, float *values, size_t count,
-                     float *bucket, struct adl_pool *pool, struct adl_error *err)
-{
-    if (!exchange)
-        return 0;
-    int last = level_of(exchange), rank = exchange->rank;
-    for (size_t first = 0; first < count; first += ADL_EXCHANGE_FLOATS) {
-        size_t floats = ADL_MIN(ADL_EXCHANGE_FLOATS, count - first);
-        for (int level = 1; level < last; level *= 2) {
-            if (rank + level >= exchange->ranks)
-                continue;
-            if (exchange->receive(exchange->context, rank + level, bucket, floats * sizeof *bucket,
-                                  err) < 0)
-                return -1;
-            adl_exchange_add(values + first, bucket, floats, pool);
-        }
-        if (rank > 0 && exchange->send(exchange->context, rank - last, values + first,
-                                       floats * sizeof *values, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int adl_exchange_sum_doubles(const struct adl_exchange *exchange, double *values, size_t count,
                              double *bucket, struct adl_error *err)
 {
     if (!exchange)
         return 0;
-    int last = level_of(exchange), rank = exchange->rank;
+    int last = adl_exchange_level(exchange), rank = exchange->rank;
     for (int level = 1; level < last; level *= 2) {
         if (rank + level >= exchange->ranks)
             continue;
@@ -86,7 +61,7 @@ int adl_exchange_sum_doubles(const struct adl_exchange *exchange, double *values
 static int copy_piece(const struct adl_exchange *exchange, char *bytes, size_t count,
                       struct adl_error *err)
 {
-    int last = level_of(exchange), rank = exchange->rank;
+    int last = adl_exchange_level(exchange), rank = exchange->rank;
     if (rank > 0 && exchange->receive(exchange->context, rank - last, bytes, count, err) < 0)
         return -1;
     for (int level = last / 2; level >= 1; level /= 2)
@@ -99,9 +74,9 @@ static int copy_piece(const struct adl_exchange *exchange, char *bytes, size_t c
 int adl_exchange_copy(const struct adl_exchange *exchange, void *bytes, size_t count,
                       struct adl_error *err)
 {
-    const size_t most = ADL_EXCHANGE_FLOATS * sizeof(float);
-    for (size_t first = 0; exchange && first < count; first += most)
-        if (copy_piece(exchange, (char *)bytes + first, ADL_MIN(most, count - first), err) < 0)
+    for (size_t first = 0; exchange && first < count; first += ADL_EXCHANGE_BYTES)
+        if (copy_piece(exchange, (char *)bytes + first, ADL_MIN(ADL_EXCHANGE_BYTES, count - first),
+                       err) < 0)
             return -1;
     return 0;
 }

@@ -9,33 +9,52 @@
  * so that rank 0 ends with the sum; from there it goes back down the same tree as plain copies.
  * What carries the messages, for instance MPI, does no arithmetic. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
 #include "base/pool.h"
 
-/* Carries messages. One thread of each rank uses it. */
+/* A message on its way; what carries it fills it in. */
+struct adl_message {
+    union {
+        void *pointer;
+        int number;
+    } request;
+};
+
+/* Carries messages. One thread of each rank uses it at a time. */
 struct adl_exchange {
     int rank, ranks; /* 0 <= rank < ranks */
+    bool threads;    /* it may be any thread; else the one that opened it alone */
     /* Both return when the bytes have left, or have arrived; messages between two ranks keep their
      * order. Fail with ADL_ERR_IO. */
     int (*send)(void *context, int to, const void *bytes, size_t count, struct adl_error *err);
     int (*receive)(void *context, int from, void *bytes, size_t count, struct adl_error *err);
+    /* The same, but both return at once, and the bytes stay where they are until test(), which has
+     * to be called again and again for a message to move on, has returned 1. It returns 0 while the
+     * message is on its way. */
+    int (*begin_send)(void *context, int to, const void *bytes, size_t count,
+                      struct adl_message *message, struct adl_error *err);
+    int (*begin_receive)(void *context, int from, void *bytes, size_t count,
+                         struct adl_message *message, struct adl_error *err);
+    int (*test)(void *context, struct adl_message *message, struct adl_error *err);
     void *context;
 };
 
-/* Floats of a message, 16 MiB, and so of `bucket` below. */
-#define ADL_EXCHANGE_FLOATS ((size_t)4 << 20)
+/* Bytes of a message at most. */
+#define ADL_EXCHANGE_BYTES ((size_t)16 << 20)
+
+/* Returns the level 1, 2, 4, ... at which a rank sends what it has to rank - level, or past the
+ * last one for rank 0. At each level before, it receives from rank + level, if that is one. */
+int adl_exchange_level(const struct adl_exchange *exchange);
 
 /* Adds to[i] += from[i] on the threads of the pool (may be NULL). */
 void adl_exchange_add(float *to, const float *from, size_t count, struct adl_pool *pool);
 
-/* Gives rank 0 the sums of `values` over the ranks, in place; on other ranks they are lost.
- * `bucket` is scratch memory of min(count, ADL_EXCHANGE_FLOATS) floats. `exchange` may be NULL, for
- * one rank. */
-int adl_exchange_sum(const struct adl_exchange *exchange, float *values, size_t count,
-                     float *bucket, struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
-/* The same of doubles, in one message; `bucket` is `count` of them. */
+/* Gives rank 0 the sums of `values` over the ranks, in place, in one message; on other ranks they
+ * are lost. `bucket` is scratch memory of `count` doubles. `exchange` may be NULL, for one rank.
+ * Floats in large numbers are train/courier.h's. */
 int adl_exchange_sum_doubles(const struct adl_exchange *exchange, double *values, size_t count,
                              double *bucket, struct adl_error *err) ADL_MUST_CHECK;
 /* Gives all ranks the bytes of rank 0. */

@@ -21,13 +21,18 @@
  *     adl_shards_begin; for each own shard adl_shards_open, its passes, adl_shards_close;
  *     adl_shards_join
  *
+ * With several ranks the gradients go out in buckets (train/buckets.h) by a thread of their own
+ * (train/courier.h) while the backward pass of the last own shard, if it is given
+ * adl_shards_watch(), is still at work on the layers below. This changes no bit.
+ *
  * Memory: a set of gradients for each level of the tree of the rank's own shards, at most
- * log2(own) + 1 of them, and a bucket of at most 16 MiB if there are several ranks. */
+ * log2(own) + 1 of them, and two buckets of at most 16 MiB if there are several ranks. */
 
 #include <stdbool.h>
 
-#include "train/exchange.h"
+#include "train/courier.h"
 #include "train/optimizer.h"
+#include "train/tape.h"
 
 struct adl_shards;
 
@@ -45,9 +50,12 @@ struct adl_shard_sums {
 bool adl_shards_divide(int shards, int ranks, int rank, int *first, int *own);
 
 /* Creates the memory for `own` shards of this rank, at least 1. All but the graph is borrowed for
- * its life; `exchange` and `pool` may be NULL. Fails with ADL_ERR_NOMEM. */
+ * its life; `exchange` and `pool` may be NULL. From here to adl_shards_free() a thread of its own
+ * may use the exchange between adl_shards_begin() and adl_shards_join(), and nobody else while a
+ * pass is watched. With `narrow`, gradients are rounded to bfloat16 wherever shards are joined
+ * (train/narrow.h), so that the messages are half as long. Fails with ADL_ERR_NOMEM. */
 struct adl_shards *adl_shards_create(const struct adl_graph *graph, struct adl_optimizer *optimizer,
-                                     int own, const struct adl_exchange *exchange,
+                                     int own, const struct adl_exchange *exchange, bool narrow,
                                      struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
 void adl_shards_free(struct adl_shards *shards);
 
@@ -58,6 +66,10 @@ void adl_shards_begin(struct adl_shards *shards, float *const *params);
 /* Begins a shard, and returns gradients by parameter id, all 0, to which a backward pass may add
  * those of its loss, already multiplied by its weight. NULL where the optimizer has none. */
 float *const *adl_shards_open(struct adl_shards *shards);
+/* Returns what the backward pass of the shard that is open is to tell how far it has come
+ * (adl_tape_backward_watched); NULL unless it is the last own one and there are other ranks. After
+ * that pass nothing is added to its gradients. */
+const struct adl_tape_watch *adl_shards_watch(const struct adl_shards *shards);
 /* Ends it. A shard without images has sums of 0. */
 void adl_shards_close(struct adl_shards *shards, const struct adl_shard_sums *sums);
 
@@ -66,6 +78,14 @@ void adl_shards_close(struct adl_shards *shards, const struct adl_shard_sums *su
  * *sums is the same on all ranks. Fails as the exchange does. */
 int adl_shards_join(struct adl_shards *shards, bool gradients, struct adl_shard_sums *sums,
                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* What was exchanged with other ranks so far, and in how many batches; not during a batch. Zeros if
+ * there are none, or for NULL. */
+struct adl_shards_traffic {
+    struct adl_courier_stats sums;
+    uint64_t batches; /* with gradients */
+};
+struct adl_shards_traffic adl_shards_traffic(const struct adl_shards *shards);
 
 /* Returns the bytes of its memory. */
 size_t adl_shards_bytes(const struct adl_shards *shards);

@@ -128,13 +128,22 @@ const float *adl_tape_input_grad(const struct adl_tape *tape)
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads)
 {
+    adl_tape_backward_watched(tape, params, mode, grads, NULL);
+}
+
+void adl_tape_backward_watched(struct adl_tape *tape, float *const *params,
+                               const struct adl_train_mode *mode, float *const *grads,
+                               const struct adl_tape_watch *watch)
+{
     struct tape_step step;
     tape_step_backward(&step, tape, params, mode, grads);
     for (int i = adl_graph_node_count(tape->graph) - 1; i >= 0; i--) {
-        if (!tape_step_return(&step, i))
-            continue;
-        tape_step_recompute(&step, i);
-        tape_run(tape, i, TAPE_RUN_BACKWARD, &step.call, &step.arrays);
+        if (tape_step_return(&step, i)) {
+            tape_step_recompute(&step, i);
+            tape_run(tape, i, TAPE_RUN_BACKWARD, &step.call, &step.arrays);
+        }
+        if (watch)
+            watch->passed(watch->context, i);
     }
 }
 

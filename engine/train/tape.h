@@ -80,6 +80,18 @@ const float *adl_tape_input_grad(const struct adl_tape *tape);
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads);
 
+/* Who is told how far a backward pass has come. */
+struct adl_tape_watch {
+    /* Called for each node of the graph, from the last to the first, on the thread of the pass: no
+     * node from `node` on adds any more to the gradient of a parameter. */
+    void (*passed)(void *context, int node);
+    void *context;
+};
+/* The same, with a watch, which may be NULL. */
+void adl_tape_backward_watched(struct adl_tape *tape, float *const *params,
+                               const struct adl_train_mode *mode, float *const *grads,
+                               const struct adl_tape_watch *watch);
+
 /* Returns a value of the last forward pass, N x H x W x C. If an activation works in place,
  * the id of its input gives the activation's output too. With shared memory only the outputs
  * of the graph can be read. */

@@ -177,6 +177,10 @@ static const struct adl_option table[] = {
     {"sync-batchnorm", ADL_FLAG(struct adl_train_settings, sync_batchnorm),
      .help = "batch norm has the statistics of all shards of a batch, as if it were computed as a "
              "whole; takes the memory of all shards of a process at once"},
+    {"exchange-precision", ADL_CHOICE(struct adl_train_settings, exchange_precision),
+     .choices = adl_train_precision_names, .value = "fp32", .metavar = "NAME",
+     .help = "of gradients where shards are joined: bf16 halves what processes send each other, "
+             "and rounds what is joined, whoever computes it; sums are in float32"},
     ADL_STEP_OPTIONS(struct adl_train_settings, method),
     {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = adl_schedule_names,
      .value = "step", .metavar = "NAME", .help = "learning rate schedule"},

@@ -23,12 +23,15 @@
 #include "base/size.h"
 
 #define TAG 104
+#define SERIALIZED 2 /* MPI_THREAD_SERIALIZED in both: any thread, one at a time */
 
-/* What an adapter offers. Each function returns 0, or -1 if the library reports an error. */
+/* What an adapter offers. Functions return -1 if the library reports an error; send and receive
+ * only begin a message, and test returns whether it has gone. */
 struct abi {
-    int (*start)(void *library, int *rank, int *ranks);
-    int (*send)(int to, const void *bytes, int count);
-    int (*receive)(int from, void *bytes, int count);
+    int (*start)(void *library, int *rank, int *ranks, bool *threads);
+    int (*send)(int to, const void *bytes, int count, struct adl_message *message);
+    int (*receive)(int from, void *bytes, int count, struct adl_message *message);
+    int (*test)(struct adl_message *message);
     void (*end)(bool well, int status);
 };
 
@@ -147,20 +150,53 @@ static const struct abi *open_library(void **library)
     return NULL;
 }
 
-static int send_bytes(void *context, int to, const void *bytes, size_t count, struct adl_error *err)
+static int begin_send(void *context, int to, const void *bytes, size_t count,
+                      struct adl_message *message, struct adl_error *err)
 {
     (void)context;
-    if (mpi.abi->send(to, bytes, (int)count) == 0)
+    if (mpi.abi->send(to, bytes, (int)count, message) == 0)
         return 0;
     return adl_fail(err, ADL_ERR_IO, "cannot send to process %d by MPI", to);
 }
 
-static int receive_bytes(void *context, int from, void *bytes, size_t count, struct adl_error *err)
+static int begin_receive(void *context, int from, void *bytes, size_t count,
+                         struct adl_message *message, struct adl_error *err)
 {
     (void)context;
-    if (mpi.abi->receive(from, bytes, (int)count) == 0)
+    if (mpi.abi->receive(from, bytes, (int)count, message) == 0)
         return 0;
     return adl_fail(err, ADL_ERR_IO, "cannot receive from process %d by MPI", from);
+}
+
+static int test_message(void *context, struct adl_message *message, struct adl_error *err)
+{
+    (void)context;
+    int gone = mpi.abi->test(message);
+    return gone < 0 ? adl_fail(err, ADL_ERR_IO, "a message between processes failed in MPI") : gone;
+}
+
+static int wait_for(struct adl_message *message, struct adl_error *err)
+{
+    struct nap nap = {0};
+    for (;;) {
+        int gone = test_message(NULL, message, err);
+        if (gone != 0)
+            return gone < 0 ? -1 : 0;
+        take_nap(&nap);
+    }
+}
+
+static int send_bytes(void *context, int to, const void *bytes, size_t count, struct adl_error *err)
+{
+    struct adl_message message;
+    return begin_send(context, to, bytes, count, &message, err) < 0 ? -1 : wait_for(&message, err);
+}
+
+static int receive_bytes(void *context, int from, void *bytes, size_t count, struct adl_error *err)
+{
+    struct adl_message message;
+    return begin_receive(context, from, bytes, count, &message, err) < 0 ? -1
+                                                                         : wait_for(&message, err);
 }
 
 /* A process that ends while others wait for its messages ends them too. By the time it exits it has
@@ -175,6 +211,7 @@ int adl_mpi_open(const struct adl_exchange **exchange, struct adl_error *err)
 {
     void *library = NULL;
     int rank = 0, ranks = 1;
+    bool threads = false;
 
     *exchange = NULL;
     if (started() == 1)
@@ -184,7 +221,7 @@ int adl_mpi_open(const struct adl_exchange **exchange, struct adl_error *err)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "mpirun has started several processes, but neither libmpi.so.40 (Open MPI) "
                         "nor libmpich.so.12 (MPICH) can be opened; install one of them");
-    if (abi->start(library, &rank, &ranks) < 0)
+    if (abi->start(library, &rank, &ranks, &threads) < 0)
         return adl_fail(err, ADL_ERR_IO, "the MPI library cannot be started");
     mpi.abi = abi;
     if (ranks == 1) {
@@ -199,8 +236,14 @@ int adl_mpi_open(const struct adl_exchange **exchange, struct adl_error *err)
     }
     if (atexit(end_others) != 0)
         return adl_fail(err, ADL_ERR_IO, "cannot register the end of the process");
-    mpi.exchange = (struct adl_exchange){
-        .rank = rank, .ranks = ranks, .send = send_bytes, .receive = receive_bytes};
+    mpi.exchange = (struct adl_exchange){.rank = rank,
+                                         .ranks = ranks,
+                                         .threads = threads,
+                                         .send = send_bytes,
+                                         .receive = receive_bytes,
+                                         .begin_send = begin_send,
+                                         .begin_receive = begin_receive,
+                                         .test = test_message};
     *exchange = &mpi.exchange;
     return 0;
 }

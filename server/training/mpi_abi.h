@@ -18,7 +18,7 @@ struct ABI(functions) {
 
 static struct ABI(functions) ABI(call);
 
-static int ABI(start)(void *library, int *rank, int *ranks)
+static int ABI(start)(void *library, int *rank, int *ranks, bool *threads)
 {
     int level = 0;
     LOOK_UP(ABI(call).init, "MPI_Init_thread");
@@ -31,39 +31,40 @@ static int ABI(start)(void *library, int *rank, int *ranks)
     LOOK_UP(ABI(call).finalize, "MPI_Finalize");
     if (!ABI(find_handles)(library))
         return -1;
-    return ABI(call).init(NULL, NULL, 1 /* MPI_THREAD_FUNNELED in both */, &level) != 0 ||
-                   ABI(call).rank(ABI(world), rank) != 0 || ABI(call).size(ABI(world), ranks) != 0
-               ? -1
-               : 0;
+    if (ABI(call).init(NULL, NULL, SERIALIZED, &level) != 0 ||
+        ABI(call).rank(ABI(world), rank) != 0 || ABI(call).size(ABI(world), ranks) != 0)
+        return -1;
+    *threads = level >= SERIALIZED;
+    return 0;
 }
 
-static int ABI(wait)(HANDLE request)
+static int ABI(send)(int to, const void *bytes, int count, struct adl_message *message)
 {
-    struct nap nap = {0};
+    HANDLE request;
+    if (ABI(call).isend(bytes, count, ABI(byte), to, TAG, ABI(world), &request) != 0)
+        return -1;
+    memcpy(&message->request, &request, sizeof request);
+    return 0;
+}
+
+static int ABI(receive)(int from, void *bytes, int count, struct adl_message *message)
+{
+    HANDLE request;
+    if (ABI(call).irecv(bytes, count, ABI(byte), from, TAG, ABI(world), &request) != 0)
+        return -1;
+    memcpy(&message->request, &request, sizeof request);
+    return 0;
+}
+
+static int ABI(test)(struct adl_message *message)
+{
+    HANDLE request;
     int done = 0;
-    for (;;) {
-        if (ABI(call).test(&request, &done, IGNORE) != 0)
-            return -1;
-        if (done)
-            return 0;
-        take_nap(&nap);
-    }
-}
-
-static int ABI(send)(int to, const void *bytes, int count)
-{
-    HANDLE request;
-    return ABI(call).isend(bytes, count, ABI(byte), to, TAG, ABI(world), &request) != 0
-               ? -1
-               : ABI(wait)(request);
-}
-
-static int ABI(receive)(int from, void *bytes, int count)
-{
-    HANDLE request;
-    return ABI(call).irecv(bytes, count, ABI(byte), from, TAG, ABI(world), &request) != 0
-               ? -1
-               : ABI(wait)(request);
+    memcpy(&request, &message->request, sizeof request);
+    if (ABI(call).test(&request, &done, IGNORE) != 0)
+        return -1;
+    memcpy(&message->request, &request, sizeof request);
+    return done != 0;
 }
 
 static void ABI(end)(bool well, int status)
@@ -74,7 +75,7 @@ static void ABI(end)(bool well, int status)
         (void)ABI(call).abort(ABI(world), status);
 }
 
-static const struct abi ABI(abi) = {ABI(start), ABI(send), ABI(receive), ABI(end)};
+static const struct abi ABI(abi) = {ABI(start), ABI(send), ABI(receive), ABI(test), ABI(end)};
 
 #undef ABI
 #undef HANDLE

@@ -121,10 +121,11 @@ static void append_value(struct words *words, const char *key, const json_t *val
     char number[40];
 
     if (!value || json_is_null(value)) {
-        append(words, !strcmp(key, "precision")        ? adl_train_precision_names[0]
-                      : !strcmp(key, "shards")         ? "1"
-                      : !strcmp(key, "sync_batchnorm") ? "no"
-                                                       : "unset");
+        append(words, !strcmp(key, "precision")            ? adl_train_precision_names[0]
+                      : !strcmp(key, "exchange_precision") ? adl_train_precision_names[0]
+                      : !strcmp(key, "shards")             ? "1"
+                      : !strcmp(key, "sync_batchnorm")     ? "no"
+                                                           : "unset");
     } else if (!strcmp(key, "schedule") && json_is_integer(value) &&
                json_integer_value(value) >= 0 && json_integer_value(value) <= ADL_SCHEDULE_COSINE) {
         append(words, adl_schedule_names[json_integer_value(value)]);

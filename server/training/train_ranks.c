@@ -58,6 +58,11 @@ int adl_train_record_shards(json_t *config, const struct adl_train_run *run)
     if (run->settings->sync_batchnorm &&
         json_object_set_new(config, "sync_batchnorm", json_true()) < 0)
         return -1;
+    int precision = run->settings->exchange_precision;
+    if (precision != 0 &&
+        json_object_set_new(config, "exchange_precision",
+                            json_string(adl_train_precision_names[precision])) < 0)
+        return -1;
     return json_object_set_new(config, "shards", json_integer(run->shards));
 }
 
@@ -66,7 +71,8 @@ int adl_train_make_shards(struct adl_train_run *run, struct adl_error *err)
     if (run->shards == 1)
         return 0;
     run->parts = adl_shards_create(run->model->graph, run->optimizer, run->own_shards,
-                                   run->settings->exchange, run->pool, err);
+                                   run->settings->exchange, run->settings->exchange_precision != 0,
+                                   run->pool, err);
     return run->parts ? 0 : -1;
 }
 

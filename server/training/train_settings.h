@@ -39,9 +39,10 @@ struct adl_train_settings {
     bool ratio_given; /* lr_classifier_ratio, by the user; else the method may choose it */
     int epochs;
     int batch_size;
-    int accumulate;      /* batches per optimizer step */
-    int shards;          /* of a batch; 0: as many as processes, or as the run has */
-    bool sync_batchnorm; /* batch norm has the statistics of all shards of a batch */
+    int accumulate;         /* batches per optimizer step */
+    int shards;             /* of a batch; 0: as many as processes, or as the run has */
+    bool sync_batchnorm;    /* batch norm has the statistics of all shards of a batch */
+    int exchange_precision; /* of gradients where shards are joined, as `precision` */
     const struct adl_exchange *exchange; /* between the processes of the run; NULL: there is one */
     int resize_size, crop_size;          /* pixels */
     int seed;

@@ -205,16 +205,17 @@ static void compute_loss(const struct adl_train_run *run, struct pass *pass, dou
                                  (float)(divisor / pass->weight), &pass->right);
 }
 
-/* Adds the gradient of the mean loss of a part to `grads`. */
+/* Adds the gradient of the mean loss of a part to `grads`; `watch` is told how far that is. */
 static struct pass run_part(struct adl_train_run *run, const struct part *part, uint64_t key,
-                            double divisor, double nominal, float *const *grads)
+                            double divisor, double nominal, float *const *grads,
+                            const struct adl_tape_watch *watch)
 {
     float *const *params = adl_optimizer_params(run->optimizer);
     struct pass pass = open_pass(run, part, run->tape, key, nominal);
 
     adl_tape_forward(run->tape, (int)part->count, params, &pass.mode);
     compute_loss(run, &pass, divisor);
-    adl_tape_backward(run->tape, params, &pass.mode, grads);
+    adl_tape_backward_watched(run->tape, params, &pass.mode, grads, watch);
     return pass;
 }
 
@@ -242,7 +243,7 @@ static void run_in_turn(struct adl_train_run *run, const struct adl_batch *batch
         struct pass pass;
         if (part.count > 0)
             pass = run_part(run, &part, shard_key(run->mode.key, shard), divisor,
-                            run->settings->batch_size, grads);
+                            run->settings->batch_size, grads, adl_shards_watch(run->parts));
         struct adl_shard_sums sums = sums_of(run, part.count > 0 ? &pass : NULL, shard);
         adl_shards_close(run->parts, &sums);
     }
@@ -343,7 +344,7 @@ int adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch, do
     } else {
         const struct part whole = {batch, 0, batch->count};
         struct pass pass = run_part(run, &whole, run->mode.key, (double)members, 0,
-                                    adl_optimizer_grads(run->optimizer));
+                                    adl_optimizer_grads(run->optimizer), NULL);
         sums.loss = pass.loss;
         sums.images = (double)batch->count;
         sums.right = (double)pass.right;

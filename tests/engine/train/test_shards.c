@@ -70,6 +70,7 @@ static bool is_statistic(const struct adl_param *param)
 
 struct rank {
     int number, ranks, shards;
+    bool narrow; /* gradients are rounded where they are joined */
     struct net net;
     struct adl_shard_sums sums;
 };
@@ -110,8 +111,9 @@ static void *rank_main(void *argument)
     const struct adl_exchange exchange = thread_exchange(&rank->number, rank->ranks);
     int first = 0, own = 0;
     CU_ASSERT_FATAL(adl_shards_divide(rank->shards, rank->ranks, rank->number, &first, &own));
-    struct adl_shards *shards = adl_shards_create(rank->net.graph, rank->net.optimizer, own,
-                                                  rank->ranks > 1 ? &exchange : NULL, NULL, &err);
+    struct adl_shards *shards =
+        adl_shards_create(rank->net.graph, rank->net.optimizer, own,
+                          rank->ranks > 1 ? &exchange : NULL, rank->narrow, NULL, &err);
     CU_ASSERT_FATAL(shards != NULL);
     for (int batch = 0; batch < 2; batch++) {
         adl_optimizer_zero_grads(rank->net.optimizer);
@@ -221,7 +223,8 @@ static void test_frozen_statistics(void)
     for (int i = 0; i < adl_graph_param_count(net.graph); i++)
         if (is_statistic(adl_graph_param(net.graph, i)))
             memcpy(before[i], params[i], adl_graph_param(net.graph, i)->count * sizeof(float));
-    struct adl_shards *shards = adl_shards_create(net.graph, net.optimizer, 3, NULL, NULL, &err);
+    struct adl_shards *shards =
+        adl_shards_create(net.graph, net.optimizer, 3, NULL, false, NULL, &err);
     CU_ASSERT_FATAL(shards != NULL);
     adl_shards_begin(shards, params);
     for (int k = 0; k < 3; k++) {
@@ -314,7 +317,7 @@ static void test_gradient(void)
         b.labels[i] = i % CLASSES;
     b.tape = adl_tape_create(net.graph, SIDE, SIDE, IMAGES, ADL_TAPE_SHARED, NULL, &err);
     struct adl_shards *shards =
-        adl_shards_create(net.graph, net.optimizer, SHARDS, NULL, NULL, &err);
+        adl_shards_create(net.graph, net.optimizer, SHARDS, NULL, false, NULL, &err);
     CU_ASSERT_FATAL(b.tape && shards);
     adl_shards_begin(shards, params);
     for (int k = 0; k < SHARDS; k++) {
