@@ -60,7 +60,8 @@ struct adl_shards {
     /* With several ranks. */
     struct adl_courier *courier; /* NULL: there is one */
     struct adl_buckets buckets;
-    int next; /* the bucket that is handed over next */
+    size_t most; /* floats of a bucket */
+    int next;    /* the bucket that is handed over next */
     struct adl_tape_watch watch;
     double numbers[NUMBERS]; /* the sums of the batch */
     uint64_t batches;        /* that were exchanged with gradients */
@@ -101,15 +102,17 @@ static int find_statistics(struct adl_shards *shards, const struct adl_graph *gr
 
 /* Makes what an exchange with other ranks needs. */
 static int make_courier(struct adl_shards *shards, const struct adl_graph *graph,
-                        const struct adl_exchange *exchange, struct adl_error *err)
+                        const struct adl_shards_exchange *exchange, struct adl_error *err)
 {
-    if (!exchange)
+    size_t least = exchange->least ? exchange->least : ADL_BUCKET_MIN;
+    if (!exchange->ranks)
         return 0;
-    if (adl_buckets_make(&shards->buckets, graph, ADL_BUCKET_MIN, ADL_BUCKET_MAX, err) < 0)
+    shards->most = exchange->most ? exchange->most : ADL_BUCKET_MAX;
+    if (adl_buckets_make(&shards->buckets, graph, least, shards->most, err) < 0)
         return -1;
-    size_t rest = adl_ceil_div(shards->floats - shards->grads, ADL_BUCKET_MAX);
-    size_t most = ADL_MIN(shards->floats, ADL_BUCKET_MAX) * sizeof(float);
-    shards->courier = adl_courier_create(exchange, shards->buckets.count + (int)rest + 1,
+    size_t rest = adl_ceil_div(shards->floats - shards->grads, shards->most);
+    size_t most = ADL_MIN(shards->floats, shards->most) * sizeof(float);
+    shards->courier = adl_courier_create(exchange->ranks, shards->buckets.count + (int)rest + 1,
                                          ADL_MAX(most, sizeof shards->numbers), err);
     return shards->courier ? 0 : -1;
 }
@@ -126,7 +129,7 @@ static int choose_kernels(struct adl_shards *shards, struct adl_error *err)
 static void passed(void *context, int node);
 
 struct adl_shards *adl_shards_create(const struct adl_graph *graph, struct adl_optimizer *optimizer,
-                                     int own, const struct adl_exchange *exchange, bool narrow,
+                                     int own, const struct adl_shards_exchange *exchange,
                                      struct adl_pool *pool, struct adl_error *err)
 {
     struct adl_shards *shards = adl_calloc(1, sizeof *shards);
@@ -139,7 +142,7 @@ struct adl_shards *adl_shards_create(const struct adl_graph *graph, struct adl_o
     shards->pool = pool;
     shards->watch = (struct adl_tape_watch){passed, shards};
     bool failed = find_statistics(shards, graph, err) < 0 ||
-                  (narrow && choose_kernels(shards, err) < 0) ||
+                  (exchange->narrow && choose_kernels(shards, err) < 0) ||
                   make_courier(shards, graph, exchange, err) < 0;
     /* The stack holds floor(log2(own)) + 1 entries before two are joined. */
     for (int rest = own; !failed && (rest > 0 || shards->entry_count < 1); rest /= 2) {
@@ -311,8 +314,8 @@ static int join_ranks(struct adl_shards *shards, bool gradients, struct adl_erro
     struct adl_shard_sums *sums = &shards->entries[0].sums;
     if (gradients)
         passed(shards, -1);
-    for (size_t first = shards->grads; first < shards->floats; first += ADL_BUCKET_MAX)
-        hand_over(shards, first, ADL_MIN(ADL_BUCKET_MAX, shards->floats - first), false);
+    for (size_t first = shards->grads; first < shards->floats; first += shards->most)
+        hand_over(shards, first, ADL_MIN(shards->most, shards->floats - first), false);
     for (; shards->used > 1; shards->used--)
         join_sums(&shards->entries[shards->used - 2].sums, &shards->entries[shards->used - 1].sums);
     const double numbers[NUMBERS] = {sums->weight, sums->loss, sums->images, sums->right,
@@ -391,6 +394,18 @@ struct adl_shards_traffic adl_shards_traffic(const struct adl_shards *shards)
     if (shards && shards->courier)
         traffic = (struct adl_shards_traffic){adl_courier_stats(shards->courier), shards->batches};
     return traffic;
+}
+
+struct adl_shards_traffic adl_shards_traffic_since(const struct adl_shards *shards,
+                                                   const struct adl_shards_traffic *before)
+{
+    struct adl_shards_traffic since = adl_shards_traffic(shards);
+    since.batches -= before->batches;
+    since.sums.busy_s -= before->sums.busy_s;
+    since.sums.hidden_s -= before->sums.hidden_s;
+    since.sums.sent_bytes -= before->sums.sent_bytes;
+    since.sums.received_bytes -= before->sums.received_bytes;
+    return since;
 }
 
 size_t adl_shards_bytes(const struct adl_shards *shards)

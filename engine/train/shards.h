@@ -49,13 +49,21 @@ struct adl_shard_sums {
  * them are one rank's, or each rank has 1, 2, 4, 8, ... of them, which are a branch of the tree. */
 bool adl_shards_divide(int shards, int ranks, int rank, int *first, int *own);
 
-/* Creates the memory for `own` shards of this rank, at least 1. All but the graph is borrowed for
- * its life; `exchange` and `pool` may be NULL. From here to adl_shards_free() a thread of its own
- * may use the exchange between adl_shards_begin() and adl_shards_join(), and nobody else while a
- * pass is watched. With `narrow`, gradients are rounded to bfloat16 wherever shards are joined
- * (train/narrow.h), so that the messages are half as long. Fails with ADL_ERR_NOMEM. */
+/* How shards are joined. */
+struct adl_shards_exchange {
+    const struct adl_exchange *ranks; /* NULL: there is one */
+    /* Gradients are rounded to bfloat16 wherever shards are joined (train/narrow.h), so that the
+     * messages are half as long. */
+    bool narrow;
+    size_t least, most; /* floats of a bucket; 0: ADL_BUCKET_MIN and ADL_BUCKET_MAX */
+};
+
+/* Creates the memory for `own` shards of this rank, at least 1. All but the graph and *exchange is
+ * borrowed for its life; `pool` may be NULL. A thread of its own uses the ranks from the first call
+ * of a watch, or adl_shards_join(), until that returns, and nobody else may meanwhile. Fails with
+ * ADL_ERR_NOMEM. */
 struct adl_shards *adl_shards_create(const struct adl_graph *graph, struct adl_optimizer *optimizer,
-                                     int own, const struct adl_exchange *exchange, bool narrow,
+                                     int own, const struct adl_shards_exchange *exchange,
                                      struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
 void adl_shards_free(struct adl_shards *shards);
 
@@ -86,6 +94,9 @@ struct adl_shards_traffic {
     uint64_t batches; /* with gradients */
 };
 struct adl_shards_traffic adl_shards_traffic(const struct adl_shards *shards);
+/* The same since an earlier call. */
+struct adl_shards_traffic adl_shards_traffic_since(const struct adl_shards *shards,
+                                                   const struct adl_shards_traffic *before);
 
 /* Returns the bytes of its memory. */
 size_t adl_shards_bytes(const struct adl_shards *shards);

@@ -67,6 +67,10 @@ void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_tra
     /* 0: this process has only evaluated the epoch. */
     if (pace && pace->images_per_second > 0)
         fprintf(stderr, ", %.1f images/s", pace->images_per_second);
+    if (pace && pace->traffic.batches > 0)
+        fprintf(stderr, ", exchange %.0f ms a batch, %.0f %% of it hidden",
+                1000 * pace->traffic.sums.busy_s / (double)pace->traffic.batches,
+                100 * pace->traffic.sums.hidden_s / pace->traffic.sums.busy_s);
     if (run->val)
         fprintf(stderr, "%s val: %s %.2f %%",
                 pace ? ";" : "before training:", report->several ? "mAP" : "top-1",

@@ -135,6 +135,22 @@ out:
     return result;
 }
 
+/* Adds what this process exchanged with others for a batch, if there are any. */
+static int add_traffic(json_t *line, const struct adl_shards_traffic *traffic)
+{
+    const struct adl_courier_stats *sums = &traffic->sums;
+    double batches = (double)traffic->batches;
+
+    if (traffic->batches == 0)
+        return 0;
+    return json_object_set_new(line, "exchange",
+                               json_pack("{s:f, s:f, s:I, s:I}", "seconds", sums->busy_s / batches,
+                                         "hidden_seconds", sums->hidden_s / batches, "sent_bytes",
+                                         (json_int_t)(sums->sent_bytes / traffic->batches),
+                                         "received_bytes",
+                                         (json_int_t)(sums->received_bytes / traffic->batches)));
+}
+
 int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                         const struct adl_evaluate_report *report, double val_loss, bool best,
                         struct adl_error *err)
@@ -148,7 +164,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
                              adl_train_right(run), "seconds", pace->seconds, "images_per_second",
                              pace->images_per_second, "val_loss", number(val_loss), "best", best);
 
-    if (!line ||
+    if (!line || add_traffic(line, &pace->traffic) < 0 ||
         (cache.images > 0 &&
          json_object_set_new(line, "cache",
                              json_pack("{s:I, s:f}", "images", (json_int_t)cache.images, "mib",

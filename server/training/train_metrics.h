@@ -8,6 +8,7 @@
 struct adl_train_pace {
     double lr;                         /* of the epoch's last step */
     double seconds, images_per_second; /* of the part that this process trained */
+    struct adl_shards_traffic traffic; /* of it, with other processes */
 };
 /* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of this and later
  * epochs that an interrupted run may have left. Without a val split, `report` is NULL and

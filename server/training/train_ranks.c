@@ -70,8 +70,9 @@ int adl_train_make_shards(struct adl_train_run *run, struct adl_error *err)
 {
     if (run->shards == 1)
         return 0;
-    run->parts = adl_shards_create(run->model->graph, run->optimizer, run->own_shards,
-                                   run->settings->exchange, run->settings->exchange_precision != 0,
+    const struct adl_shards_exchange exchange = {.ranks = run->settings->exchange,
+                                                 .narrow = run->settings->exchange_precision != 0};
+    run->parts = adl_shards_create(run->model->graph, run->optimizer, run->own_shards, &exchange,
                                    run->pool, err);
     return run->parts ? 0 : -1;
 }

@@ -326,11 +326,13 @@ static int run_epoch(struct adl_train_run *run, struct adl_error *err)
     if (adl_train_enter_round(run, err) < 0)
         return -1;
     uint64_t start = adl_clock_ns();
+    struct adl_shards_traffic traffic = adl_shards_traffic(run->parts);
     int result = train_epoch(run, err);
     if (result != 0)
         return result;
     struct adl_train_pace pace = {.lr = adl_train_rate(run, batches - 1),
-                                  .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
+                                  .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000,
+                                  .traffic = adl_shards_traffic_since(run->parts, &traffic)};
     /* `seconds` does not include the images that another process trained before a resume. */
     if (pace.seconds > 0)
         pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;

@@ -173,8 +173,9 @@ static void *rank_main(void *argument)
     const struct adl_exchange *exchange = rank->ranks > 1 ? &some : NULL;
     int first = 0, own = 0;
     CU_ASSERT_FATAL(adl_shards_divide(SHARDS, rank->ranks, rank->number, &first, &own));
-    struct adl_shards *shards =
-        adl_shards_create(rank->graph, rank->optimizer, own, exchange, false, NULL, &err);
+    struct adl_shards *shards = adl_shards_create(
+        rank->graph, rank->optimizer, own,
+        &(struct adl_shards_exchange){.ranks = exchange, .least = 20, .most = 90}, NULL, &err);
     struct adl_lockstep *lockstep =
         adl_lockstep_create(rank->optimizer, rank->graph, 1, SIDE, SIDE, IMAGES, own, rank->memory,
                             exchange, NULL, &err);
