@@ -6,6 +6,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -362,7 +363,76 @@ static void test_gradient(void)
     close_net(&net);
 }
 
+/* --- watched passes -------------------------------------------------------------------------- */
+
+/* Tells a watch, and gives the courier time to take what it is told of. */
+static void passed_slowly(void *context, int node)
+{
+    const struct adl_tape_watch *watch = context;
+    watch->passed(watch->context, node);
+    nanosleep(&(struct timespec){0, 500000}, NULL);
+}
+
+/* The shards of a rank, with real passes. What is not final when it is handed over shows. */
+static void *pass_main(void *argument)
+{
+    struct rank *rank = argument;
+    struct adl_error err = {0};
+    struct batch b = {.mode = {.bn_momentum = 0.1}};
+    const struct adl_exchange exchange = thread_exchange(&rank->number, rank->ranks);
+    const struct adl_shards_exchange how = {
+        .ranks = rank->ranks > 1 ? &exchange : NULL, .least = 16, .most = 40};
+    float *const *params = adl_optimizer_params(rank->net.optimizer);
+    int first = 0, own = 0;
+
+    CU_ASSERT_FATAL(adl_shards_divide(SHARDS, rank->ranks, rank->number, &first, &own));
+    formula_param("images", 0, 1, ADL_COUNT(b.images), b.images);
+    for (int i = 0; i < IMAGES; i++)
+        b.labels[i] = i % CLASSES;
+    b.tape = adl_tape_create(rank->net.graph, SIDE, SIDE, IMAGES, ADL_TAPE_SHARED, NULL, &err);
+    struct adl_shards *shards =
+        adl_shards_create(rank->net.graph, rank->net.optimizer, own, &how, NULL, &err);
+    CU_ASSERT_FATAL(b.tape && shards);
+    adl_shards_begin(shards, params);
+    for (int k = first; k < first + own; k++) {
+        float *const *grads = adl_shards_open(shards);
+        struct adl_tape_watch slow = {passed_slowly, NULL};
+        const struct adl_tape_watch *watch = adl_shards_watch(shards);
+        memcpy(&slow.context, &watch, sizeof watch);
+        loss_of(&b, k, params, 0.25 + k);
+        adl_tape_backward_watched(b.tape, params, &b.mode, grads, watch ? &slow : NULL);
+        adl_shards_close(shards, &(struct adl_shard_sums){.weight = 0.25 + k, .images = 2});
+    }
+    TEST_OK(adl_shards_join(shards, true, &rank->sums, &err), &err);
+    adl_shards_free(shards);
+    adl_tape_free(b.tape);
+    return NULL;
+}
+
+static void test_watched_passes(void)
+{
+    struct rank one = {.ranks = 1}, many[SHARDS];
+    pthread_t threads[SHARDS];
+    open_net(&one.net);
+    pass_main(&one);
+    thread_ranks_begin();
+    for (int r = 0; r < SHARDS; r++) {
+        many[r] = (struct rank){.number = r, .ranks = SHARDS};
+        open_net(&many[r].net);
+    }
+    for (int r = 0; r < SHARDS; r++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[r], NULL, pass_main, &many[r]), 0);
+    for (int r = 0; r < SHARDS; r++)
+        pthread_join(threads[r], NULL);
+    for (int r = 0; r < SHARDS; r++) {
+        CU_ASSERT(same_bits(&one, &many[r]));
+        close_net(&many[r].net);
+    }
+    close_net(&one.net);
+}
+
 TEST_SUITE(shards, {"any number of ranks", test_any_number_of_ranks},
            {"who can share", test_who_can_share},
            {"frozen statistics keep their bits", test_frozen_statistics},
-           {"the gradient of the mean loss", test_gradient});
+           {"the gradient of the mean loss", test_gradient},
+           {"passes that are watched", test_watched_passes});
