@@ -93,6 +93,13 @@ counts=2 threads_tried=1
 compare mobilenet "${mobilenet[@]}"
 # Two groups of val, one for each process.
 compare sync "${mobilenet[@]}" --epochs 1 --sync-batchnorm --batch-size 4 --val-share 0.5 --eval-first
+# Several buckets of gradients, of which the first go out during the backward pass.
+compare wide "${mobilenet[@]}" --width 1 --epochs 1 --accumulate 2 --clip-norm 1 --ema 0.9 \
+    --exchange-precision bf16
+grep -q 'exchange [0-9]* ms a batch' "$scratch/wide-${flavours[0]}-2-1/log"
+verdict $? "what was exchanged is said"
+grep -q '"exchange_precision": "bf16"' "$scratch/wide-plain/run/run.json"
+verdict $? "that gradients are rounded is recorded"
 [ -z "${SLOW-}" ] || compare resnet --arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 \
     --lr 0.0001 --epochs 1
 

@@ -80,8 +80,8 @@ static void same_bits_in_parts(void)
     CU_ASSERT(TRAIN_CHECK_BITS("--epochs", "1", "--shards", "5", "--sync-batchnorm", "--method",
                                "adl,cutmix") > 2);
     train_lists("shards-bf16");
-    CU_ASSERT(TRAIN_CHECK_BITS("--epochs", "2", "--shards", "4", "--precision", "bf16", "--balance",
-                               "weight") > 2);
+    CU_ASSERT(TRAIN_CHECK_BITS("--epochs", "2", "--shards", "4", "--precision", "bf16",
+                               "--exchange-precision", "bf16", "--balance", "weight") > 2);
 }
 
 static void others_are_refused(void)
@@ -94,6 +94,9 @@ static void others_are_refused(void)
     TEST_OK(TRAIN("four", false, &err, "--epochs", "2", "--resume"), &err);
     CU_ASSERT(TRAIN("four", false, &err, "--epochs", "3", "--resume", "--sync-batchnorm") < 0);
     CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "sync_batchnorm no, not yes"));
+    CU_ASSERT(TRAIN("four", false, &err, "--epochs", "3", "--resume", "--exchange-precision",
+                    "bf16") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "exchange_precision fp32, not bf16"));
     TEST_OK(TRAIN("plain", false, &err, "--epochs", "1"), &err);
     CU_ASSERT(TRAIN("plain", false, &err, "--epochs", "2", "--resume", "--shards", "4") < 0);
     CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "shards 1, not 4"));
