@@ -1,5 +1,6 @@
-/* Walks the parameters backwards and closes a bucket as soon as it has its least size; see
- * train/buckets.h. A parameter that would make a bucket too large is cut. */
+/* Walks the parameters backwards and closes a bucket as soon as it has its least size, and once
+ * where little is left; see train/buckets.h. A parameter that would make a bucket too large is cut.
+ */
 
 #include "train/buckets.h"
 
@@ -50,15 +51,20 @@ int adl_buckets_make(struct adl_buckets *buckets, const struct adl_graph *graph,
 
     for (int i = 0; i < params; i++)
         end += has_gradient(adl_graph_param(graph, i)) ? adl_graph_param(graph, i)->count : 0;
-    *buckets = (struct adl_buckets){.of = adl_calloc(end / least + 2, sizeof *buckets->of)};
+    *buckets = (struct adl_buckets){.of = adl_calloc(end / least + 3, sizeof *buckets->of)};
     if (!first || !buckets->of) {
         adl_free(first);
         return adl_fail_nomem(err, "the buckets of gradients");
     }
     find_nodes(graph, first);
     buckets->of[0].node = INT_MAX;
+    size_t before = end + 1; /* floats that were left at the parameter before */
     for (int i = params - 1; i >= 0; i--) {
         const struct adl_param *param = adl_graph_param(graph, i);
+        size_t tail = least / ADL_BUCKET_TAIL;
+        if (end <= tail && before > tail && end > 0 && buckets->of[buckets->count].count > 0)
+            close_bucket(buckets);
+        before = end;
         for (size_t rest = has_gradient(param) ? param->count : 0; rest > 0;) {
             size_t count = ADL_MIN(rest, most - buckets->of[buckets->count].count);
             extend(buckets, end, count, first[i]);

@@ -7,8 +7,9 @@
  * A backward pass comes to the last layers first, and gradients lie in the order of the graph, so
  * the buckets go from the end of the array to its beginning. A parameter that several nodes use is
  * final once the pass has come to the first of them. Buckets have whole parameters where they can,
- * so that none waits for a layer of which it has a small piece. What is left for the last one, the
- * first layers of the network, is the only exchange that nothing can hide, so it may be small. */
+ * so that none waits for a layer of which it has a small piece. The last one, with the first layers
+ * of the network, is the only exchange that nothing can hide; so it is small, and the one before it
+ * may be. */
 
 #include <stddef.h>
 
@@ -19,6 +20,8 @@
  * longer for their first layer. */
 #define ADL_BUCKET_MIN ((size_t)2 << 20)
 #define ADL_BUCKET_MAX ((size_t)4 << 20)
+/* The last one has at most the first layers that make 1 / so much of the least size together. */
+#define ADL_BUCKET_TAIL 8
 
 struct adl_bucket {
     size_t first, count; /* floats of the array */
@@ -31,7 +34,7 @@ struct adl_buckets {
 };
 
 /* Cuts gradients, those of adl_optimizer_all_grads(), into buckets of `least` to `most` floats, but
- * for the last one, which may be smaller. Fails with ADL_ERR_NOMEM. */
+ * for the last two, which may be smaller. Fails with ADL_ERR_NOMEM. */
 int adl_buckets_make(struct adl_buckets *buckets, const struct adl_graph *graph, size_t least,
                      size_t most, struct adl_error *err) ADL_MUST_CHECK;
 void adl_buckets_release(struct adl_buckets *buckets);
