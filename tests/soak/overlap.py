@@ -2,7 +2,7 @@
 """Measures how much of the exchange of gradients the backward pass hides, over links of given rates.
 
     tests/soak/overlap.py [--program FILE] [--rates 10gbit,1gbit] [--arch NAME,...] [--batch N]
-                          [--steps N] [--precision fp32|bf16] [--json FILE]
+                          [--steps N] [--precision fp32|bf16] [--mca NAME VALUE]... [--json FILE]
 
 Two network namespaces with a pair of virtual Ethernet devices take the place of two machines; the
 link is shaped in both directions by netem (rate and a delay of 0.1 ms) where the kernel has it,
@@ -156,6 +156,8 @@ class Measurement:
                   "--host", ",".join(address + ":1" for address in ADDRESSES),
                   "--mca", "plm_rsh_agent", str(self.agent), "--mca", "btl", "self,tcp",
                   "--mca", "btl_tcp_if_include", network, "--mca", "oob_tcp_if_include", network]
+        for setting in self.options.mca:
+            mpirun += ["--mca", *setting]
         done = subprocess.run(
             ["ip", "netns", "exec", SPACES[0], "unshare", "--uts", "sh", "-c",
              f'hostname {ADDRESSES[0]}; exec "$@"', "sh", *mpirun, *self.command(arch, 2, out)],
@@ -194,6 +196,7 @@ def main():
     parser.add_argument("--batch", default=4, type=int, help="images of a process")
     parser.add_argument("--steps", default=3, type=int)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--mca", nargs=2, action="append", default=[], help="a setting of Open MPI")
     parser.add_argument("--json", type=pathlib.Path, help="a file for the figures")
     options = parser.parse_args()
     options.program = options.program.resolve()
