@@ -23,6 +23,7 @@
 #include "server/commands/common_options.h"
 #include "server/commands/localize_exports.h"
 #include "server/commands/localize_masks.h"
+#include "server/commands/localize_video.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"
 #include "server/tasks/default_model.h"
@@ -32,6 +33,7 @@
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 #include "server/tasks/reply_json.h"
+#include "server/tasks/video.h"
 
 /* Images per thread in a group: enough that one slow image does not leave the
  * other threads idle for long. */
@@ -49,6 +51,8 @@ struct settings {
     double label_threshold;
     struct adl_map_settings map;
     int boxes, heatmap, threads, precision;
+    const char *video;
+    double fps, smooth;
 };
 
 /* One image of a group. */
@@ -380,7 +384,8 @@ static int open_model(struct run *run, const struct adl_options *options, struct
         return -1;
     int threads = s->threads ? s->threads : adl_pool_default_threads();
     run->group_size = ADL_MIN((size_t)threads * GROUP_PER_THREAD, (size_t)GROUP_MAX);
-    run->group_size = ADL_MIN(run->group_size, run->images.count);
+    if (!s->video)
+        run->group_size = ADL_MIN(run->group_size, run->images.count);
     run->pool = adl_pool_create(threads, err);
     if (!run->pool)
         return -1;
@@ -391,10 +396,36 @@ static int open_model(struct run *run, const struct adl_options *options, struct
     return err->kind ? -1 : 0;
 }
 
+/* Checks what does not go with a video: what is of several boxes, or of a data set of images. */
+static int check_video(const struct settings *s, const struct adl_options *options,
+                       struct adl_error *err)
+{
+    static const char *const of_images[] = {
+        "masks", "coco",  "coco-annotations", "yolo",  "voc",    "label-studio",
+        "csv",   "top-k", "label-threshold",  "boxes", "heatmap"};
+    static const char *const of_video[] = {"fps", "smooth"};
+
+    if (!s->video && options->operand_count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "too few arguments; usage: adl-server localize %s",
+                        options->command->usage);
+    if (s->video && options->operand_count > 0)
+        return adl_fail(err, ADL_ERR_ARG, "--video takes no IMAGE as well");
+    for (size_t i = 0; s->video && i < ADL_COUNT(of_images); i++)
+        if (adl_options_given(options, of_images[i]))
+            return adl_fail(err, ADL_ERR_ARG, "--%s is for images; omit it with --video",
+                            of_images[i]);
+    for (size_t i = 0; !s->video && i < ADL_COUNT(of_video); i++)
+        if (adl_options_given(options, of_video[i]))
+            return adl_fail(err, ADL_ERR_ARG, "--%s needs --video", of_video[i]);
+    return 0;
+}
+
 /* Checks the constraints between options that the table cannot express. */
 static int check_usage(const struct settings *s, const struct adl_options *options,
                        struct adl_error *err)
 {
+    if (check_video(s, options, err) < 0)
+        return -1;
     if (!s->json && adl_options_given(options, "heatmap"))
         return adl_fail(err, ADL_ERR_ARG,
                         "--heatmap needs --json; use --overlay DIR to draw the maps");
@@ -535,6 +566,25 @@ static int list_images(struct run *run, const struct adl_options *options, struc
     return 0;
 }
 
+static int localize_video(const struct run *run, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+    const struct adl_localize_video video = {.path = s->video,
+                                             .rate = s->fps,
+                                             .still = s->smooth,
+                                             .json = s->json,
+                                             .overlay = s->overlay,
+                                             .model = run->model,
+                                             .model_name = run->model_name,
+                                             .query = &run->query,
+                                             .batch = &run->batch,
+                                             .pool = run->pool,
+                                             .group = run->group_size};
+    if (s->overlay && adl_make_directory(s->overlay, err) < 0)
+        return -1;
+    return adl_localize_video(&video, err);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct run run = {.settings = settings};
@@ -544,6 +594,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(list_images(&run, options, err));
     ADL_TRY(open_model(&run, options, err));
     ADL_TRY(make_query(&run, err));
+    if (run.settings->video) {
+        result = localize_video(&run, err);
+        goto out;
+    }
     ADL_TRY(prepare_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,
@@ -615,6 +669,16 @@ static const struct adl_option table[] = {
              "object, where regions are parted between their peaks"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
+    {"video", ADL_STRING(struct settings, video), .metavar = "FILE",
+     .help = "localize the frames of a video, or of - for stdin, in place of images, through the "
+             "program ffmpeg: a line a frame with its time in seconds, and a box that is smoothed "
+             "over time"},
+    {"fps", ADL_DOUBLE(struct settings, fps), .value = "10", .min = ADL_VIDEO_RATE_MIN,
+     .max = ADL_VIDEO_RATE_MAX, .metavar = "N", .help = "frames a second of --video"},
+    {"smooth", ADL_DOUBLE(struct settings, smooth), .value = "1", .min = 0, .max = 100,
+     .metavar = "HZ",
+     .help = "cutoff of the filter that smooths the box of a --video while it stands still; it "
+             "rises with the box's speed. 0: not smoothed"},
     ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_CALIBRATE(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
@@ -624,7 +688,7 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_localize = {
     .name = "localize",
     .summary = "Find what images show and where",
-    .usage = "[--model FILE] [options] IMAGE...",
+    .usage = "[--model FILE] [options] IMAGE... | --video FILE",
     .description = "An IMAGE is a " ADL_IMAGE_FORMATS(
         "or") " file, a directory (searched recursively, in "
               "sorted order), a quoted pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels "
@@ -632,9 +696,9 @@ const struct adl_command adl_command_localize = {
               "are reported on stderr and skipped; the exit status is then 1.",
     .examples = "  adl-server localize --model cub.safetensors photos/\n"
                 "  adl-server localize -m cub.safetensors --json -k 5 photo.jpg | jq .predictions\n"
-                "  adl-server localize -m cub.safetensors --overlay drawn 'album/*.jpg'\n",
+                "  adl-server localize -m cub.safetensors --overlay drawn 'album/*.jpg'\n"
+                "  adl-server localize --json --video clip.mp4 --fps 25\n",
     .options = table,
-    .min_operands = 1,
     .max_operands = -1,
     .settings_bytes = sizeof(struct settings),
     .run = run,
