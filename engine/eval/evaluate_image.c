@@ -147,7 +147,8 @@ static int record_item(const struct adl_evaluate_run *run, struct adl_evaluate_w
             .iou = (float)(run->localized ? iou : fmax(item->mask_iou, 0)), /* NaN: 0 */
             .probability = image->logits && isfinite(worker->scores[image->label])
                                ? worker->scores[image->label]
-                               : 0};
+                               : 0,
+            .confidence = item->confidence};
     return 0;
 }
 
@@ -324,7 +325,8 @@ static void record_label(const struct adl_evaluate_run *run, struct adl_evaluate
         .predicted = first,
         .score = worker->scores[first],
         .iou = (float)iou,
-        .probability = entry->bare ? 0 : worker->scores[entry->class_id]};
+        .probability = entry->bare ? 0 : worker->scores[entry->class_id],
+        .confidence = NAN};
 }
 
 /* Measures one label of an image that may have several; without a map, the scores alone. */

@@ -36,6 +36,7 @@ struct adl_evaluate_place {
                     * if score maps were measured */
     float probability; /* of the true class, at the temperature of the options; 0 if score maps
                         * were measured */
+    double confidence; /* of the box at the model's threshold; NaN: not known */
 };
 
 struct adl_evaluate_options {
@@ -51,8 +52,8 @@ struct adl_evaluate_options {
     bool detections; /* also compare all boxes of an image with all true ones */
     size_t limit;    /* images to measure, spread evenly over the split; 0: all */
     /* Measure a part of the images only, which eval/evaluate_parts.h joins with the others: of the
-     * groups of images that go through the network together, number part, part + parts, ... That
-     * no image of a part can be read is no failure. 0: all images. */
+     * groups of images that are measured together, number part, part + parts, ... That no image of
+     * a part can be read is no failure. 0: all images. */
     size_t part, parts;
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */

@@ -2,9 +2,12 @@
  *
  * All that a rank has found is written as one array of doubles, which the ranks add up along the
  * tree of train/exchange.h: counts, which are exact below 2^53, and the places of the images, each
- * of which is 0 on all ranks but one. The sum is therefore exact, whoever has measured what. */
+ * of which is 0 on all ranks but one. The sum is therefore exact, whoever has measured what. Boxes
+ * of detections are sent to rank 0 as they are: figures rank them by score, image and place. */
 
 #include "eval/evaluate_parts.h"
+
+#include <math.h>
 
 #include "base/mem.h"
 #include "base/plural.h"
@@ -12,6 +15,8 @@
 
 /* Doubles of a message: 8 MiB. */
 #define PIECE_DOUBLES ((size_t)1 << 20)
+/* Boxes of a message, about as much. */
+#define PIECE_BOXES (PIECE_DOUBLES * sizeof(double) / sizeof(struct adl_detection))
 
 /* Goes over the numbers of a report: counts them, writes them, or reads them back. */
 struct walk {
@@ -65,6 +70,15 @@ static void walk_evaluator(struct walk *walk, struct adl_evaluator *e)
     }
 }
 
+static void walk_reliability(struct walk *walk, struct adl_reliability *reliability)
+{
+    for (size_t i = 0; i < ADL_RELIABILITY_BINS; i++) {
+        step_count(walk, &reliability->bins[i].count);
+        step_count(walk, &reliability->bins[i].right);
+    }
+    step_count(walk, &reliability->count);
+}
+
 static void walk_report(struct walk *walk, struct adl_evaluate_report *report,
                         struct adl_evaluate_place *places, size_t images)
 {
@@ -80,11 +94,8 @@ static void walk_report(struct walk *walk, struct adl_evaluate_report *report,
         for (size_t j = 0; j < ADL_COUNT(numbers); j++)
             step_size(walk, numbers[j]);
     }
-    for (size_t i = 0; i < ADL_RELIABILITY_BINS; i++) {
-        step_count(walk, &report->class_scores.bins[i].count);
-        step_count(walk, &report->class_scores.bins[i].right);
-    }
-    step_count(walk, &report->class_scores.count);
+    walk_reliability(walk, &report->class_scores);
+    walk_reliability(walk, &report->box_confidences);
     for (size_t i = 0; i < images; i++) {
         struct adl_evaluate_place *place = &places[i];
         place->measured = step(walk, place->measured) > 0;
@@ -92,28 +103,38 @@ static void walk_report(struct walk *walk, struct adl_evaluate_report *report,
         step_float(walk, &place->iou);
         step_float(walk, &place->score);
         step_float(walk, &place->probability);
+        place->confidence = step(walk, place->confidence);
     }
 }
 
-/* Sums confidences anew in the order of the images. */
-static void sum_scores(struct adl_reliability *scores, const struct adl_evaluate_place *places,
-                       size_t images)
+static void take_sums(struct adl_reliability *into, const struct adl_reliability *sums)
 {
-    struct adl_reliability sums = {0};
-    for (size_t i = 0; i < images; i++)
-        if (places[i].measured)
-            adl_reliability_add(&sums, (double)places[i].score, false);
     for (size_t i = 0; i < ADL_RELIABILITY_BINS; i++) {
-        scores->bins[i].sum = sums.bins[i].sum;
-        scores->bins[i].variance = sums.bins[i].variance;
+        into->bins[i].sum = sums->bins[i].sum;
+        into->bins[i].variance = sums->bins[i].variance;
     }
+}
+
+/* Sums scores and confidences anew in the order of the images. */
+static void sum_again(struct adl_evaluate_report *report, const struct adl_evaluate_place *places,
+                      size_t images)
+{
+    struct adl_reliability scores = {0}, confidences = {0};
+    for (size_t i = 0; i < images; i++) {
+        if (!places[i].measured)
+            continue;
+        adl_reliability_add(&scores, (double)places[i].score, false);
+        if (isfinite(places[i].confidence))
+            adl_reliability_add(&confidences, places[i].confidence, false);
+    }
+    take_sums(&report->class_scores, &scores);
+    take_sums(&report->box_confidences, &confidences);
 }
 
 bool adl_evaluate_divides(const struct adl_dataset *dataset,
                           const struct adl_evaluate_options *options)
 {
-    return !options->several && !dataset->masked && !options->confidence && !options->detections &&
-           !options->visit;
+    return !options->several && !dataset->masked && !options->visit;
 }
 
 /* Returns -1 on all ranks if one of them has failed or was stopped. */
@@ -158,7 +179,7 @@ static int add_up(const struct adl_exchange *exchange, struct adl_evaluate_repor
     if (result == 0 && exchange->rank == 0) {
         walk.reads = true;
         walk_report(&walk, report, places, images);
-        sum_scores(&report->class_scores, places, images);
+        sum_again(report, places, images);
         report->figures = adl_evaluator_result(&report->counts);
         if (report->errors == report->images)
             result = adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read",
@@ -169,11 +190,67 @@ static int add_up(const struct adl_exchange *exchange, struct adl_evaluate_repor
     return result;
 }
 
+/* Sends boxes to rank 0. */
+static int send_boxes(const struct adl_exchange *exchange, const struct adl_detections *found,
+                      struct adl_error *err)
+{
+    if (exchange->send(exchange->context, 0, found->counts, sizeof found->counts, err) < 0)
+        return -1;
+    for (int m = 0; m < ADL_BOX_MODES; m++) {
+        for (size_t first = 0; first < found->counts[m]; first += PIECE_BOXES) {
+            size_t count = ADL_MIN(PIECE_BOXES, found->counts[m] - first);
+            if (exchange->send(exchange->context, 0, found->items[m] + first,
+                               count * sizeof *found->items[m], err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* Receives the boxes of a rank, and puts them behind those that are there. */
+static int receive_boxes(const struct adl_exchange *exchange, int from,
+                         struct adl_detections *found, struct adl_error *err)
+{
+    size_t counts[ADL_BOX_MODES];
+    int result = 0;
+    if (exchange->receive(exchange->context, from, counts, sizeof counts, err) < 0)
+        return -1;
+    for (int m = 0; m < ADL_BOX_MODES; m++) {
+        for (size_t first = 0; result == 0 && first < counts[m]; first += PIECE_BOXES) {
+            struct adl_detections piece = {0};
+            size_t count = ADL_MIN(PIECE_BOXES, counts[m] - first);
+            piece.items[m] = adl_malloc(count, sizeof *piece.items[m]);
+            piece.counts[m] = count;
+            if (!piece.items[m])
+                return adl_fail_nomem(err, "boxes");
+            result = exchange->receive(exchange->context, from, piece.items[m],
+                                       count * sizeof *piece.items[m], err);
+            if (result == 0)
+                result = adl_detections_merge(found, &piece, err);
+            adl_detections_release(&piece);
+        }
+    }
+    return result;
+}
+
+static int collect_boxes(const struct adl_exchange *exchange, struct adl_detections *found,
+                         struct adl_error *err)
+{
+    if (exchange->rank > 0)
+        return send_boxes(exchange, found, err);
+    for (int from = 1; from < exchange->ranks; from++)
+        if (receive_boxes(exchange, from, found, err) < 0)
+            return -1;
+    return 0;
+}
+
 int adl_evaluate_join(const struct adl_exchange *exchange, const struct adl_dataset *dataset,
                       const struct adl_evaluate_options *options, int result,
                       struct adl_evaluate_report *report, struct adl_error *err)
 {
     result = agree(exchange, result, err);
+    if (result == 0 && options->detections)
+        result = collect_boxes(exchange, &report->detections, err);
     if (result == 0)
         result = add_up(exchange, report, options->places, dataset->count, err);
     if (result < 0)

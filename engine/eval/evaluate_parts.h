@@ -4,13 +4,14 @@
 /* An evaluation that several processes ("ranks", train/exchange.h) share: each measures its part of
  * the images (struct adl_evaluate_options, part and parts), and rank 0 gets the report that one
  * process would have, to the last bit. Groups of images are as in one process, counts are added up,
- * and what is a sum of fractions is added anew in the order of the images. */
+ * what is a sum of fractions is added anew in the order of the images, and the boxes of detections,
+ * whose order does not matter, are collected. */
 
 #include "eval/evaluate.h"
 #include "train/exchange.h"
 
 /* Returns whether an evaluation can be divided: images have one label each and no masks, and there
- * are neither boxes with a confidence nor detections nor a `visit`. */
+ * is no `visit`. */
 bool adl_evaluate_divides(const struct adl_dataset *dataset,
                           const struct adl_evaluate_options *options);
 

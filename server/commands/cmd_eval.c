@@ -1,11 +1,13 @@
 /* Implements `eval`, which computes the metrics of the literature for a model, or for a directory
  * of score maps, on one split of a data set. evaluate.h computes them; this file checks the
- * arguments and prints the table or the JSON. */
+ * arguments, and eval_figures.h prints. Under mpirun every process opens model and data, and
+ * process 0 prints and writes. */
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/name.h"
@@ -13,16 +15,16 @@
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "data/labels.h"
-#include "eval/evaluate.h"
+#include "eval/evaluate_parts.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
-#include "server/commands/eval_boxes.h"
 #include "server/commands/eval_classes.h"
-#include "server/commands/eval_masks.h"
+#include "server/commands/eval_figures.h"
+#include "server/commands/eval_ranks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/default_model.h"
@@ -32,6 +34,7 @@
 #include "server/tasks/labelled.h"
 #include "server/tasks/predictions.h"
 #include "server/tasks/progress.h"
+#include "server/training/mpi.h"
 
 /* The map threshold without a model: the default of a model file. */
 #define MAPS_THRESHOLD 0.35
@@ -55,6 +58,8 @@ struct settings {
 
 struct eval {
     const struct settings *settings;
+    const struct adl_exchange *exchange;  /* NULL: one process */
+    bool follows;                         /* this is not process 0 */
     const char *model_path;               /* NULL: score maps are evaluated */
     char shipped[ADL_DEFAULT_MODEL_PATH]; /* path of the model that ships, if it is used */
     struct adl_dataset *dataset;
@@ -62,7 +67,8 @@ struct eval {
     struct adl_pool *pool;
     struct adl_views *views;
     struct adl_evaluate_report report;
-    struct adl_evaluate_place *places; /* by image, for --confusion and --predictions; or NULL */
+    struct adl_evaluate_place *places; /* by image, for --confusion, --predictions and several
+                                        * processes; or NULL */
     struct adl_map_rule map; /* its threshold is that of GT-known, Top-1 and Top-5 localization */
     int batch;
 };
@@ -75,154 +81,13 @@ static struct adl_eval_classes classes_of(const struct eval *e)
         .report = &e->report, .dataset = e->dataset, .model = e->model, .places = e->places};
 }
 
-static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool measured)
+static struct adl_eval_figures figures_of(const struct eval *e)
 {
-    static const char *const names[ADL_EVAL_IOUS] = {"0.3", "0.5", "0.7"};
-    json_t *object = measured ? json_object() : json_null();
-
-    for (size_t i = 0; measured && i < ADL_EVAL_IOUS; i++)
-        json_object_set_new(object, names[i], json_real(values[i]));
-    return object;
-}
-
-/* Return the expected calibration error, and what chance alone would give, as JSON; null without
- * answers. */
-static json_t *calibration_error(const struct adl_reliability *r)
-{
-    return adl_eval_number(adl_reliability_error(r), r->count > 0);
-}
-
-static json_t *chance(const struct adl_reliability *r)
-{
-    return adl_eval_number(adl_reliability_chance(r), r->count > 0);
-}
-
-/* Returns a member of adl_eval_boxes_json(), or null if nothing was measured. */
-static json_t *boxes_member(json_t *boxes, const char *key)
-{
-    return json_is_null(boxes) ? json_null() : json_incref(json_object_get(boxes, key));
-}
-
-static int print_json(const struct eval *e, struct adl_error *err)
-{
-    const struct adl_evaluate_report *r = &e->report;
-    const struct adl_evaluation *f = &r->figures;
-    const struct adl_eval_classes classes = classes_of(e);
-    json_t *root = json_object(), *boxes = adl_eval_boxes_json(r, e->dataset, -1, false);
-    const struct {
-        const char *key;
-        json_t *value;
-    } members[] = {
-        {"split", adl_json_from_text(e->settings->where.split)},
-        {"images", json_integer((json_int_t)r->images)},
-        {"errors", json_integer((json_int_t)r->errors)},
-        {"top1_cls", adl_eval_number(f->top1_cls, r->classified)},
-        {"top5_cls", adl_eval_number(f->top5_cls, r->classified)},
-        {"gt_known_loc", adl_eval_number(f->gt_known_loc, r->localized)},
-        {"top1_loc", adl_eval_number(f->top1_loc, r->both)},
-        {"top5_loc", adl_eval_number(f->top5_loc, r->both)},
-        {"max_box_acc", adl_eval_number(f->max_box_acc, r->localized)},
-        {"centred_box_acc", adl_eval_number(f->centred_box_acc, r->localized)},
-        {"centred_square_acc", adl_eval_number(f->centred_square_acc, r->localized)},
-        {"centred_square_acc_v2", adl_eval_number(f->centred_square_acc_v2, r->localized)},
-        {"max_box_acc_v2", adl_eval_number(f->max_box_acc_v2, r->localized)},
-        {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
-        {"best_threshold", adl_eval_number(f->best_threshold, r->localized)},
-        {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
-        {"model_threshold", json_real(e->map.threshold)},
-        {"ap50", boxes_member(boxes, "ap50")},
-        {"f1_50", boxes_member(boxes, "f1_50")},
-        {"several", adl_eval_boxes_json(r, e->dataset, -1, true)},
-        {"cam_curve_interval", json_real(e->settings->curve_interval)},
-        {"temperature", e->model ? json_real(e->model->certainty.temperature) : json_null()},
-        {"ece_cls", calibration_error(&r->class_scores)},
-        {"ece_cls_chance", chance(&r->class_scores)},
-        {"ece_box", calibration_error(&r->box_confidences)},
-        {"ece_box_chance", chance(&r->box_confidences)},
-        {"seconds", json_real(r->seconds)},
-        {"per_class", e->settings->per_class ? adl_eval_classes_json(&classes) : NULL},
-    };
-    bool failed = false;
-    int result;
-
-    for (size_t i = 0; i < ADL_COUNT(members); i++) {
-        bool wanted = e->settings->per_class || strcmp(members[i].key, "per_class") != 0;
-        if (wanted && json_object_set_new(root, members[i].key, members[i].value) < 0)
-            failed = true;
-        /* The figures of the masks follow those of the boxes. */
-        if (!strcmp(members[i].key, "several") && adl_eval_masks_json(r, root) < 0)
-            failed = true;
-    }
-    failed |= r->several &&
-              (json_object_set_new(root, "labels", json_integer((json_int_t)r->labels)) < 0 ||
-               json_object_set_new(root, "mean_average_precision",
-                                   adl_eval_number(r->label_figures.mean_precision,
-                                                   isfinite(r->label_figures.mean_precision))) < 0);
-    result = failed ? adl_fail_nomem(err, "JSON")
-                    : adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), err);
-    json_decref(root);
-    json_decref(boxes);
-    return result;
-}
-
-static void print_figure(const char *name, double value, bool measured, const char *note)
-{
-    if (measured)
-        printf("%-14s %6.2f %%%s%s\n", name, value, *note ? "  " : "", note);
-}
-
-/* Prints an expected calibration error, which is a distance between probabilities. */
-static void print_error(const char *name, const struct adl_reliability *r)
-{
-    if (r->count > 0)
-        printf("%-14s %8.3f  expected calibration error, %d bins; by chance alone about %.3f\n",
-               name, adl_reliability_error(r), ADL_RELIABILITY_BINS, adl_reliability_chance(r));
-}
-
-static int print_table(const struct eval *e, struct adl_error *err)
-{
-    const struct adl_evaluate_report *r = &e->report;
-    const struct adl_evaluation *f = &r->figures;
-    const struct adl_eval_classes classes = classes_of(e);
-    char note[200], fixed[60];
-
-    snprintf(fixed, sizeof fixed, "at the threshold %g", e->map.threshold);
-    printf("%-14s %6zu", "images", r->images);
-    if (r->errors > 0)
-        printf("    (%zu unreadable, counted as wrong)", r->errors);
-    putchar('\n');
-    if (r->several)
-        printf("%-14s %6zu\n", "labels", r->labels);
-    print_figure("mAP", r->label_figures.mean_precision,
-                 r->several && isfinite(r->label_figures.mean_precision),
-                 "mean average precision of the classes");
-    print_figure("Top-1 Cls", f->top1_cls, r->classified, "");
-    print_figure("Top-5 Cls", f->top5_cls, r->classified, "");
-    print_figure("GT-known Loc", f->gt_known_loc, r->localized, fixed);
-    print_figure("Top-1 Loc", f->top1_loc, r->both, fixed);
-    print_figure("Top-5 Loc", f->top5_loc, r->both, fixed);
-    snprintf(note, sizeof note, "at its best threshold, %g", f->best_threshold);
-    print_figure("MaxBoxAcc", f->max_box_acc, r->localized, note);
-    print_figure("centred boxes", f->centred_box_acc, r->localized,
-                 "the same boxes, moved to the centre of the image");
-    snprintf(note, sizeof note, "%.2f, %.2f, %.2f at IoU 0.3, 0.5, 0.7; thresholds %g, %g, %g",
-             f->max_box_acc_v2_iou[0], f->max_box_acc_v2_iou[1], f->max_box_acc_v2_iou[2],
-             f->best_threshold_v2[0], f->best_threshold_v2[1], f->best_threshold_v2[2]);
-    print_figure("MaxBoxAccV2", f->max_box_acc_v2, r->localized, note);
-    snprintf(note, sizeof note, "one for all images, of the best of %d sizes; as V2 %.2f %%",
-             ADL_EVAL_SQUARES, f->centred_square_acc_v2);
-    print_figure("centred square", f->centred_square_acc, r->localized, note);
-    if (adl_eval_boxes_print(r, e->dataset, err) < 0)
-        return -1;
-    adl_eval_masks_print(r, e->map.threshold);
-    print_error("class scores", &r->class_scores);
-    print_error("confidences", &r->box_confidences);
-    if (!r->localized && !r->masked)
-        puts("this split has no boxes: classification only");
-    printf("%-14s %6.1f s\n", "time", r->seconds);
-    if (e->settings->per_class)
-        adl_eval_classes_print(&classes);
-    return 0;
+    return (struct adl_eval_figures){.classes = classes_of(e),
+                                     .split = e->settings->where.split,
+                                     .threshold = e->map.threshold,
+                                     .curve_interval = e->settings->curve_interval,
+                                     .per_class = e->settings->per_class};
 }
 
 /* --- the data and the model ---------------------------------------------------------- */
@@ -260,7 +125,9 @@ static int load_model(struct eval *e, struct adl_error *err)
 
     e->model = adl_model_load(e->model_path, NULL, err);
     if (!e->model ||
-        adl_int8_choose_shown(e->model, s->precision, e->model_path, s->calibrate, err) < 0)
+        (e->follows
+             ? adl_int8_choose(e->model, s->precision, e->model_path, s->calibrate, NULL, err)
+             : adl_int8_choose_shown(e->model, s->precision, e->model_path, s->calibrate, err)) < 0)
         return -1;
     if (e->model->labels.several && (s->confusion || s->scoremaps))
         return adl_fail(err, ADL_ERR_ARG,
@@ -284,7 +151,7 @@ static int open_model(struct eval *e, const struct adl_options *options, struct 
     const struct settings *s = e->settings;
 
     if (adl_labelled_match(e->dataset, e->model, e->model_path, adl_labelled_place(&s->where),
-                           "eval", err) < 0)
+                           e->follows ? NULL : "eval", err) < 0)
         return -1;
     e->map = e->model->map;
     if (adl_map_options_apply(&s->map, options, e->model->foreground, &e->map, err) < 0 ||
@@ -297,6 +164,8 @@ static int open_model(struct eval *e, const struct adl_options *options, struct 
 
 static void log_data(const struct eval *e)
 {
+    if (e->follows)
+        return;
     if (e->dataset->note)
         fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
     adl_log_dataset(e->dataset, "eval", false);
@@ -335,10 +204,20 @@ static int make_rule_of_maps(struct eval *e, const struct adl_options *options,
     return 0;
 }
 
+/* Measures the images, or this process's part of them. */
+static int measure(struct eval *e, const struct adl_evaluate_options *how, struct adl_error *err)
+{
+    if (e->views)
+        return adl_evaluate_views(e->dataset, e->views, e->batch, e->pool, how, &e->report, err);
+    return adl_evaluate_scoremaps(e->dataset, e->settings->from_scoremaps, e->pool, how, &e->report,
+                                  err);
+}
+
 static int evaluate(struct eval *e, struct adl_error *err)
 {
     const struct settings *s = e->settings;
-    struct adl_progress progress;
+    uint64_t start = adl_clock_ns();
+    struct adl_progress progress = {0};
     size_t total = e->dataset->count;
     int result;
 
@@ -348,7 +227,7 @@ static int evaluate(struct eval *e, struct adl_error *err)
                                        .limit = (size_t)s->limit,
                                        .places = e->places,
                                        .scoremaps = s->scoremaps,
-                                       .progress = adl_progress_callback,
+                                       .progress = e->follows ? NULL : adl_progress_callback,
                                        .broken = log_unreadable,
                                        .report_context = &progress};
     if (e->model) {
@@ -358,15 +237,19 @@ static int evaluate(struct eval *e, struct adl_error *err)
         memcpy(how.mean, e->model->mean, sizeof how.mean);
         memcpy(how.std, e->model->std, sizeof how.std);
     }
+    if (!adl_eval_ranks_take(e->exchange, e->dataset, &how))
+        return 0;
     total = how.limit ? ADL_MIN(how.limit, total) : total;
-    adl_progress_start(&progress, "images", total);
-    if (e->views)
-        result = adl_evaluate_views(e->dataset, e->views, e->batch, e->pool, &how, &e->report, err);
-    else
-        result =
-            adl_evaluate_scoremaps(e->dataset, s->from_scoremaps, e->pool, &how, &e->report, err);
-    adl_progress_finish(&progress);
-    if (result == 0)
+    if (!e->follows)
+        adl_progress_start(&progress, "images", adl_ceil_div(total, ADL_MAX(how.parts, (size_t)1)));
+    result = measure(e, &how, err);
+    if (how.parts) {
+        result = adl_evaluate_join(e->exchange, e->dataset, &how, result, &e->report, err);
+        e->report.seconds = adl_clock_ms(start, adl_clock_ns()) / 1000;
+    }
+    if (!e->follows)
+        adl_progress_finish(&progress);
+    if (result == 0 && !e->follows)
         log_broken_classes(e);
     return result;
 }
@@ -378,10 +261,10 @@ static int check_files(struct eval *e, struct adl_error *err)
     const char *const paths[] = {e->settings->csv, e->settings->confusion,
                                  e->settings->predictions};
 
-    for (size_t i = 0; i < ADL_COUNT(paths); i++)
+    for (size_t i = 0; i < ADL_COUNT(paths) && !e->follows; i++)
         if (paths[i] && !is_stdout(paths[i]) && adl_file_check_place(paths[i], err) < 0)
             return -1;
-    if (!e->settings->confusion && !e->settings->predictions)
+    if (!e->settings->confusion && !e->settings->predictions && !e->exchange)
         return 0;
     e->places = adl_calloc(e->dataset->count, sizeof *e->places);
     return e->places ? 0 : adl_fail_nomem(err, "the predictions");
@@ -406,6 +289,21 @@ static int write_files(const struct eval *e, struct adl_error *err)
     return adl_predictions_write(&predictions, e->settings->predictions, err);
 }
 
+/* Writes and prints all that was found. */
+static int show(const struct eval *e, struct adl_error *err)
+{
+    const struct settings *s = e->settings;
+    const struct adl_eval_figures figures = figures_of(e);
+
+    if (write_files(e, err) < 0)
+        return -1;
+    if (s->json)
+        return adl_eval_figures_json(&figures, err);
+    if (is_stdout(s->csv) || is_stdout(s->confusion) || is_stdout(s->predictions))
+        return 0;
+    return adl_eval_figures_print(&figures, err);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = settings;
@@ -413,6 +311,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     int result = -1;
 
     ADL_TRY(check_settings(s, err));
+    ADL_TRY(adl_mpi_open(&e.exchange, err));
+    e.follows = e.exchange && e.exchange->rank > 0;
     if (!s->from_scoremaps) {
         e.model_path = adl_model_or_default(s->model, e.shipped, err);
         if (!e.model_path)
@@ -432,14 +332,18 @@ static int run(const void *settings, const struct adl_options *options, struct a
         ADL_TRY(adl_make_directory(s->scoremaps, err));
     ADL_TRY(check_files(&e, err));
     log_data(&e);
+    ADL_TRY(
+        adl_eval_ranks_compare(e.exchange, options->command_line, e.model_path, e.dataset, err));
     ADL_TRY(evaluate(&e, err));
-    ADL_TRY(write_files(&e, err));
-    if (s->json)
-        ADL_TRY(print_json(&e, err));
-    else if (!is_stdout(s->csv) && !is_stdout(s->confusion) && !is_stdout(s->predictions))
-        ADL_TRY(print_table(&e, err));
+    if (!e.follows)
+        ADL_TRY(show(&e, err));
+    ADL_TRY(adl_eval_ranks_wait(e.exchange, err));
     result = 0;
 out:
+    if (result == 0)
+        adl_mpi_close();
+    else
+        adl_mpi_set_status(adl_exit_status(err->kind));
     adl_evaluate_report_release(&e.report);
     adl_free(e.places);
     adl_views_free(e.views);

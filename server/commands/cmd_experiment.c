@@ -16,6 +16,7 @@
 #include "server/experiment/search.h"
 #include "server/experiment/table.h"
 #include "server/tasks/directory.h"
+#include "server/training/mpi_start.h"
 
 static int write_file(const struct adl_experiment *e, const char *name, const struct adl_str *text,
                       struct adl_error *err)
@@ -112,12 +113,15 @@ static int run(const void *settings, const struct adl_options *options, struct a
                                                      .eval = find(options, "eval"),
                                                      .info = find(options, "info")};
     struct adl_experiment e;
+    /* mpirun ends all processes if one fails, so what is left to say is said by the first, which
+     * has tried what another has failed at. */
+    const bool follows = adl_mpi_started_rank() > 0;
     size_t failures = 0;
     int result = -1;
 
     ADL_TRY(adl_experiment_read(&e, options->operands[0], s, &commands, err));
     if (s->list) {
-        result = list(&e, err);
+        result = follows ? 0 : list(&e, err);
         goto out;
     }
     if (s->results)
@@ -125,6 +129,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(adl_run_settings_identify(&e, err));
     if (!s->table_only)
         ADL_TRY(adl_experiment_run(&e, &failures, err));
+    if (follows) {
+        result = 0;
+        goto out;
+    }
     ADL_TRY(write_tables(&e, err));
     if (failures)
         adl_fail(err, ADL_ERR_IO, "%zu of %zu run%s failed; the same command repeats %s", failures,
@@ -178,8 +186,9 @@ const struct adl_command adl_command_experiment = {
         "methods by architectures, with options of train, seeds, and how each trained model is "
         "calibrated and evaluated (docs/experiments). Each run has a directory OUT/ROW/seedN. What "
         "is finished is not repeated and what is unfinished is resumed, so the same command can "
-        "be given until all runs are finished, also on several machines that share OUT. Ctrl-C or "
-        "SIGTERM saves first. table.md, table.csv, runs.csv and table.html in OUT have means and "
+        "be given until all runs are finished, also on several machines that share OUT, or by "
+        "mpirun: each process takes the next row that none has, and the first writes the tables. "
+        "Ctrl-C or SIGTERM saves first. table.md, table.csv, runs.csv and table.html in OUT have means and "
         "deviations over the seeds, differences to the first row, and costs; the page also curves "
         "and photographs.",
     .examples = "  adl-server experiment docs/experiments/objects104.json --data objects104 \\\n"

@@ -1,7 +1,9 @@
 /* Runs this program as a child process.
  *
  * The signals are blocked and taken with sigtimedwait(), together with the child's end (SIGCHLD),
- * so that there is no handler and no moment between a check and a wait at which one is lost. */
+ * so that there is no handler and no moment between a check and a wait at which one is lost. The
+ * child is a process of its own, also where mpirun has started this one: it does not see what
+ * mpirun has put into the environment. */
 
 #include "server/experiment/child.h"
 
@@ -12,6 +14,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/mem.h"
+#include "server/training/mpi_start.h"
 
 /* A blocked signal whose action is to be ignored may be dropped; one that is handled is not. */
 static void ignore(int number)
@@ -73,8 +78,8 @@ static int wait_for(struct adl_child_guard *guard, pid_t child)
     }
 }
 
-static int start(const struct adl_child_guard *guard, char *const *words, const char *out,
-                 const char *log, pid_t *child)
+static int start(const struct adl_child_guard *guard, char *const *words, char *const *variables,
+                 const char *out, const char *log, pid_t *child)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -109,7 +114,7 @@ static int start(const struct adl_child_guard *guard, char *const *words, const 
         failed = posix_spawnattr_setpgroup(&attributes, 0);
     /* Not by its name: the file may have been replaced since this process began. */
     if (!failed)
-        failed = posix_spawn(child, "/proc/self/exe", &files, &attributes, words, environ);
+        failed = posix_spawn(child, "/proc/self/exe", &files, &attributes, words, variables);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return failed;
@@ -122,7 +127,11 @@ int adl_child_run(struct adl_child_guard *guard, char *const *words, const char 
 
     if (adl_child_guard_wait(guard, 0))
         return 128 + SIGTERM;
-    int failed = start(guard, words, out, log, &child);
+    char **variables = adl_mpi_environment_alone(err);
+    if (!variables)
+        return -1;
+    int failed = start(guard, words, variables, out, log, &child);
+    adl_free(variables);
     if (failed)
         return adl_fail(err, ADL_ERR_IO, "cannot run adl-server %s: %s", words[1],
                         strerror(failed));

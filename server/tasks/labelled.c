@@ -55,7 +55,7 @@ static int match_by_number(struct adl_dataset *d, const struct adl_model *m, con
                         model_path, m->class_count, ADL_ES(m->class_count), place,
                         d->classes ? "" : "labels up to ",
                         d->classes ? d->class_count : d->class_count - 1);
-    if (i < named)
+    if (i < named && command)
         fprintf(stderr,
                 "adl-server: %s: warning: class %zu is \"%s\" in %s, but \"%s\" in %s; matching "
                 "by number\n",

@@ -17,8 +17,9 @@ struct adl_dataset *adl_labelled_open(const struct adl_dataset_options *where,
 
 /* Matches the classes of the data set to those of the model, by name if the names allow it,
  * otherwise by index; images of classes that the model does not know are left out. Differing names
- * are only a warning, which `command` prints, because lists may spell them differently. Fails with
- * ADL_ERR_FORMAT if the model was evidently trained on other classes, and with ADL_ERR_NOMEM. */
+ * are only a warning, which `command` prints (NULL: nobody), because lists may spell them
+ * differently. Fails with ADL_ERR_FORMAT if the model was evidently trained on other classes, and
+ * with ADL_ERR_NOMEM. */
 int adl_labelled_match(struct adl_dataset *dataset, const struct adl_model *model,
                        const char *model_path, const char *place, const char *command,
                        struct adl_error *err) ADL_MUST_CHECK;

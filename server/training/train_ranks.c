@@ -12,13 +12,10 @@
 
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/limits.h"
-#include "base/mem.h"
 #include "base/plural.h"
-#include "base/sha256.h"
 #include "base/size.h"
-#include "io/json_text.h"
+#include "server/training/ranks_equal.h"
 
 static int ranks_of(const struct adl_train_run *run)
 {
@@ -96,43 +93,17 @@ struct adl_train_range adl_train_shard_range(const struct adl_train_run *run,
     return (struct adl_train_range){first, end - first};
 }
 
-/* Writes all that has to be equal as a text. */
-static char *common_text(const struct adl_train_run *run, struct adl_error *err)
-{
-    struct adl_error unknown = {0};
-    enum adl_isa isa;
-    const char *path =
-        adl_isa_choose(ADL_ISA_AUTO, &isa, &unknown) == 0 ? adl_isa_name(isa) : "unknown";
-    json_t *all = json_pack("{s:s, s:s, s:O, s:O, s:i, s:I, s:i}", "program", ADL_VERSION, "path",
-                            path, "config", run->config, "data", run->data, "epoch", run->epoch,
-                            "batch", (json_int_t)run->batch, "epochs", run->settings->epochs);
-    char *text = adl_json_to_text(all, JSON_COMPACT | JSON_SORT_KEYS, NULL, err);
-    json_decref(all);
-    return text;
-}
-
 int adl_train_compare_ranks(struct adl_train_run *run, struct adl_error *err)
 {
-    char own[65], first[65];
-    struct adl_sha256 hash;
     if (!run->settings->exchange)
         return 0;
-    char *text = common_text(run, err);
-    if (!text)
-        return -1;
-    adl_sha256_init(&hash);
-    adl_sha256_update(&hash, text, strlen(text));
-    adl_sha256_hex(&hash, own);
-    adl_free(text);
-    memcpy(first, own, sizeof first);
-    if (adl_exchange_copy(run->settings->exchange, first, sizeof first, err) < 0)
-        return -1;
-    if (memcmp(first, own, sizeof first) == 0)
-        return 0;
-    return adl_fail(err, ADL_ERR_ARG,
-                    "process %d differs from process 0 in its program, processor path (ADL_CPU), "
-                    "options, data or saved state; all have to be equal",
-                    run->settings->exchange->rank);
+    json_t *all =
+        json_pack("{s:O, s:O, s:i, s:I, s:i}", "config", run->config, "data", run->data, "epoch",
+                  run->epoch, "batch", (json_int_t)run->batch, "epochs", run->settings->epochs);
+    int result =
+        adl_ranks_compare(run->settings->exchange, all, "options, data or saved state", err);
+    json_decref(all);
+    return result;
 }
 
 void adl_train_heed(struct adl_train_run *run, const struct adl_shard_sums *sums)

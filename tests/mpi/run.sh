@@ -2,7 +2,8 @@
 # Trains in several processes under mpirun, with Open MPI and with MPICH: the same files to the
 # last bit as one process with as many shards, whatever the number of processes and threads; a
 # process that is killed or refuses ends the others; what was saved is resumed by another number of
-# processes. On loopback, with more processes than processors.
+# processes. On loopback, with more processes than processors. Evaluates in several processes, which
+# write what one writes, and has them share the rows of an experiment.
 #
 # SLOW=1 tries more numbers of processes, and ResNet50.
 # Exit status 77: there is no MPI here.
@@ -100,8 +101,8 @@ grep -q 'exchange [0-9]* ms a batch' "$scratch/wide-${flavours[0]}-2-1/log"
 verdict $? "what was exchanged is said"
 grep -q '"exchange_precision": "bf16"' "$scratch/wide-plain/run/run.json"
 verdict $? "that gradients are rounded is recorded"
-[ -z "${SLOW-}" ] || compare resnet --arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 \
-    --lr 0.0001 --epochs 1
+resnet=(--arch resnet50 --resize-size 36 --crop-size 32 --batch-size 8 --lr 0.0001)
+[ -z "${SLOW-}" ] || compare resnet "${resnet[@]}" --epochs 1
 
 # What the processes print and record.
 first=${flavours[0]}
@@ -184,20 +185,28 @@ gone() {
     done
 }
 
-for flavour in "${flavours[@]}"; do
-    (launch "killed-$flavour" "$flavour" 2 "$scratch/note.sh" "${long[@]}" --shards 4) &
+# killed NAME FLAVOUR COUNT OPTION...: one of two processes is killed when the first state is saved,
+# and COUNT processes resume the run, which ends as NAME did, one process without a disturbance.
+killed() {
+    local undisturbed=$1 flavour=$2 count=$3 run=killed-$1-$2 launched since status
+    shift 3
+    (launch "$run" "$flavour" 2 "$scratch/note.sh" "$@" --shards 4) &
     launched=$!
-    saved "killed-$flavour" && kill -9 "$(cat "$scratch/killed-$flavour/pid-1")"
+    saved "$run" && kill -9 "$(cat "$scratch/$run/pid-1")"
     since=$SECONDS
     wait $launched
     status=$?
-    [ $status != 0 ] && [ $((SECONDS - since)) -le 10 ] && gone "killed-$flavour"
+    [ $status != 0 ] && [ $((SECONDS - since)) -le 10 ] && gone "$run"
     verdict $? "a killed process ends the others with $flavour (status $status)"
-    ! compgen -G "$scratch/killed-$flavour/run/*.tmp*" >/dev/null
+    ! compgen -G "$scratch/$run/run/*.tmp*" >/dev/null
     verdict $? "nothing half-written is left"
-    train "killed-$flavour" "$flavour" 4 "${long[@]}" --shards 4 --resume &&
-        same long "killed-$flavour" state.safetensors
-    verdict $? "4 processes resume what 2 have begun, to the same bits, with $flavour"
+    train "$run" "$flavour" "$count" "$@" --shards 4 --resume &&
+        same "$undisturbed" "$run" state.safetensors
+    verdict $? "$count processes resume what 2 have begun, to the same bits, with $flavour"
+}
+
+for flavour in "${flavours[@]}"; do
+    killed long "$flavour" 4 "${long[@]}"
 
     # Open MPI kills a second after SIGTERM, and MPICH waits.
     before=$scratch/passes.sh signal=TERM
@@ -224,6 +233,110 @@ for flavour in "${flavours[@]}"; do
         same long "asked-$flavour" state.safetensors
     verdict $? "one process resumes it, to the same bits, with $flavour"
 done
+if [ -n "${SLOW-}" ]; then
+    train resnet-long plain 1 "${resnet[@]}" --epochs 4 --shards 4
+    verdict $? "a longer run of ResNet50"
+    for flavour in "${flavours[@]}"; do
+        killed resnet-long "$flavour" 1 "${resnet[@]}" --epochs 4
+    done
+fi
+
+# --- eval ----------------------------------------------------------------------------------------
+
+# The images with boxes, one that is none, and classes by number.
+lists=$scratch/lists
+mkdir -p "$lists/metadata/test"
+cp -r "$scratch/data" "$lists/images"
+echo "no image" >"$lists/images/b/broken.jpg"
+number=0
+for file in "$lists"/images/*/*.jpg; do
+    id=${file#"$lists/images/"} class=0 box=5,5,15,15
+    [[ $id = a/* ]] || class=1
+    [ $((number % 4)) != 0 ] || box=0,0,4,4
+    echo "$id" >>"$lists/metadata/test/image_ids.txt"
+    echo "$id,$class" >>"$lists/metadata/test/class_labels.txt"
+    echo "$id,20,20" >>"$lists/metadata/test/image_sizes.txt"
+    echo "$id,$box" >>"$lists/metadata/test/localization.txt"
+    number=$((number + 1))
+done
+# Without the broken one, whose map nothing has written; and those that are stored upright, which is
+# how masks of localize are, with their own sizes.
+mkdir "$lists/metadata/maps" "$lists/metadata/upright"
+for file in "$lists"/metadata/test/*; do
+    grep -v broken "$file" >"$lists/metadata/maps/${file##*/}"
+    grep -Ev 'broken|orientation' "$file" >"$lists/metadata/upright/${file##*/}"
+done
+rm "$lists/metadata/upright/image_sizes.txt"
+model=$scratch/mobilenet-plain/run/last.safetensors
+
+# evaluates NAME FLAVOUR COUNT OPTION...: with all that eval writes, below a directory of its own.
+evaluates() {
+    local name=$1 flavour=$2 count=$3 start=()
+    shift 3
+    mkdir -p "$scratch/$name"
+    # shellcheck disable=SC2206 # words
+    [ "$flavour" = plain ] || start=(${mpirun[$flavour]} -np "$count")
+    (cd "$scratch/$name" && "${start[@]}" "$PROGRAM" eval --threads 1 --batch 2 "$@" >stdout 2>log </dev/null)
+    local status=$?
+    # The time is another one.
+    sed -i -E '/"seconds":|^time /d' "$scratch/$name/stdout"
+    return $status
+}
+files=(--csv classes.csv --predictions images.csv --confusion confusion.csv)
+from=(--model "$model" --data "$lists")
+maps=(--metadata "$lists/metadata" --images "$lists/images" --split maps --json)
+evaluates eval-json plain 1 "${from[@]}" "${files[@]}" --json --per-class --scoremaps maps &&
+    evaluates eval-table plain 1 "${from[@]}" --limit 9 &&
+    evaluates eval-maps plain 1 --from-scoremaps "$scratch/eval-json/maps" "${maps[@]}"
+verdict $? "eval in one process"
+grep -q '"errors": 1,' "$scratch/eval-json/stdout" && grep -q '^MaxBoxAcc ' "$scratch/eval-table/stdout"
+verdict $? "which measures boxes, and one image that cannot be read"
+# like NAME RUN: the same files, but the log, which every process writes to.
+like() {
+    diff -r -x log "$scratch/$1" "$scratch/$2" >"$scratch/difference"
+}
+for flavour in "${flavours[@]}"; do
+    evaluates "eval-json-$flavour" "$flavour" 3 "${from[@]}" "${files[@]}" --json --per-class --scoremaps maps &&
+        like eval-json "eval-json-$flavour"
+    verdict $? "3 processes print and write the same with $flavour, maps too"
+done
+evaluates eval-table-2 "$first" 2 "${from[@]}" --limit 9 && like eval-table eval-table-2
+verdict $? "2 processes print the same table"
+[ "$(grep -c 'broken.jpg' "$scratch/eval-json-$first/log")" = 1 ]
+verdict $? "the process that met it names the image that cannot be read"
+# Groups of maps are larger than all there are here, so one process has a part of its own.
+evaluates eval-maps-2 "$first" 2 --from-scoremaps "$scratch/eval-json/maps" "${maps[@]}" && like eval-maps eval-maps-2
+verdict $? "2 processes print the same of maps"
+"$PROGRAM" localize --model "$model" --masks "$scratch/masks" "$lists/images" >"$scratch/localize.log" 2>&1
+evaluates eval-masks plain 1 "${from[@]}" --split upright --masks "$scratch/masks" &&
+    evaluates eval-masks-2 "$first" 2 "${from[@]}" --split upright --masks "$scratch/masks" &&
+    like eval-masks eval-masks-2 && grep -q '^PxAP' "$scratch/eval-masks/stdout" &&
+    [ "$(grep -c 'process 0 measures them alone' "$scratch/eval-masks-2/log")" = 1 ]
+verdict $? "masks are measured by process 0 alone, which says so"
+cp -r "$scratch/eval-json/maps" "$scratch/maps"
+rm -r "$scratch/maps/a"
+! evaluates eval-gone "$first" 2 --from-scoremaps "$scratch/maps" "${maps[@]}" && grep -q 'in another process' "$scratch/eval-gone/log" &&
+    ! grep -q images "$scratch/eval-gone/stdout"
+verdict $? "what one process fails at ends all, and nothing is printed"
+
+# --- experiment ----------------------------------------------------------------------------------
+
+cat >"$scratch/rows.json" <<JSON
+{"name": "rows", "data": {"data": "data"}, "common": {"arch": "mobilenet_v1", "width": 0.25,
+  "resize-size": 36, "crop-size": 32, "batch-size": 8, "epochs": 1, "no-report": true},
+ "rows": [{"name": "one"}, {"name": "two", "options": {"lr": 0.01}}], "seeds": [1]}
+JSON
+for flavour in "${flavours[@]}"; do
+    # shellcheck disable=SC2086 # words
+    (cd "$scratch" && ${mpirun[$flavour]} -np 2 "$PROGRAM" experiment --threads 1 --out "rows-$flavour" rows.json \
+        >"table-$flavour" 2>"rows-$flavour.log" </dev/null)
+    status=$?
+    [ $status = 0 ] && [ "$(grep -c '^All runs together' "$scratch/table-$flavour")" = 1 ] &&
+        [ "$(grep -o 'training; see' "$scratch/rows-$flavour.log" | wc -l)" = 2 ] &&
+        [ -e "$scratch/rows-$flavour/one/seed1/trained" ] && [ -e "$scratch/rows-$flavour/two/seed1/trained" ]
+    verdict $? "2 processes share the rows of an experiment with $flavour, and one prints the table (status $status)"
+done
+
 if [ $failed -gt 0 ]; then
     for log in "$scratch"/*/log; do
         echo "--- $log"

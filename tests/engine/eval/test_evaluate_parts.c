@@ -17,6 +17,10 @@
 
 enum { IMAGES = 8, GROUP = 2 };
 
+/* Some confidence, different for each box. */
+static const struct adl_confidence some_confidence = {
+    .weights = {0.3, 0.7, -0.4}, .low = {-9, -9, -9, -9, -9}, .high = {9, 9, 9, 9, 9}};
+
 static struct adl_dataset *dataset;
 
 struct rank {
@@ -44,6 +48,8 @@ static void *rank_main(void *argument)
     struct adl_evaluate_options options = {.curve_interval = 0.01,
                                            .map = model->map,
                                            .places = rank->places,
+                                           .detections = true,
+                                           .confidence = &some_confidence,
                                            .stopped = is_stopped,
                                            .stop_context = rank};
     CU_ASSERT_FATAL(views != NULL);
@@ -99,6 +105,24 @@ static void open_data(const char *name, bool all_broken)
     CU_ASSERT_FATAL(dataset != NULL && dataset->count == IMAGES);
 }
 
+/* The boxes of ranks come in another order, which the figures do not depend on. */
+static bool same_boxes(const struct adl_evaluate_report *a, const struct adl_evaluate_report *b)
+{
+    for (int m = 0; m < ADL_BOX_MODES; m++) {
+        struct adl_detection_figures of_a, of_b;
+        const struct adl_detection_choice all = {
+            .dataset = dataset, .total = IMAGES, .class_id = -1};
+        struct adl_error err = {0};
+        TEST_OK(adl_detections_figures(&a->detections, (enum adl_box_mode)m, &all, &of_a, &err),
+                &err);
+        TEST_OK(adl_detections_figures(&b->detections, (enum adl_box_mode)m, &all, &of_b, &err),
+                &err);
+        if (of_a.boxes == 0 || memcmp(&of_a, &of_b, sizeof of_a) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool same_reliability(const struct adl_reliability *a, const struct adl_reliability *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
@@ -112,6 +136,7 @@ static void one_report_for_any_number_of_ranks(void)
     run_ranks(&one, 1);
     TEST_OK(one.result, &one.err);
     CU_ASSERT(one.report.localized && one.report.errors == 1 && one.report.images == IMAGES);
+    CU_ASSERT(one.report.box_confidences.count == IMAGES - 1);
     CU_ASSERT(one.report.figures.max_box_acc > 0 && one.report.class_scores.count == IMAGES - 1);
     for (int count = 2; count <= 5; count++) {
         struct rank many[THREAD_RANKS] = {{0}};
@@ -122,6 +147,8 @@ static void one_report_for_any_number_of_ranks(void)
         CU_ASSERT(!memcmp(&r->figures, &one.report.figures, sizeof r->figures));
         CU_ASSERT(r->images == IMAGES && r->errors == 1 && r->labels == one.report.labels);
         CU_ASSERT(same_reliability(&r->class_scores, &one.report.class_scores));
+        CU_ASSERT(same_reliability(&r->box_confidences, &one.report.box_confidences));
+        CU_ASSERT(same_boxes(r, &one.report));
         for (size_t c = 0; c < r->class_count; c++)
             CU_ASSERT(!memcmp(&r->classes[c], &one.report.classes[c], sizeof r->classes[c]));
         for (int i = 0; i < IMAGES; i++) {
@@ -130,6 +157,7 @@ static void one_report_for_any_number_of_ranks(void)
             CU_ASSERT(!memcmp(&a->iou, &b->iou, sizeof a->iou));
             CU_ASSERT(!memcmp(&a->score, &b->score, sizeof a->score));
             CU_ASSERT(!memcmp(&a->probability, &b->probability, sizeof a->probability));
+            CU_ASSERT(!memcmp(&a->confidence, &b->confidence, sizeof a->confidence));
         }
         for (int k = 0; k < count; k++)
             adl_evaluate_report_release(&many[k].report);
