@@ -23,6 +23,7 @@
 #include "server/commands/common_options.h"
 #include "server/commands/localize_exports.h"
 #include "server/commands/localize_masks.h"
+#include "server/commands/localize_overlays.h"
 #include "server/commands/localize_video.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"
@@ -81,7 +82,7 @@ struct run {
     int view;                  /* that runs now */
     struct adl_image_list images;
     struct adl_coco coco;
-    json_t *overlay_names; /* an object used as a set */
+    struct adl_localize_overlays overlays;
     struct adl_localize_masks masks;
     struct adl_localize_exports exports;
     struct item *items; /* group_size of them */
@@ -215,52 +216,6 @@ static void print_rows(const struct run *run, const struct item *item)
     }
 }
 
-/* Returns DIR/NAME.jpg for the image NAME.EXT; later images of the same name get NAME-2, NAME-3,
- * and so on. Returns NULL if there is not enough memory. */
-static const char *overlay_path(struct run *run, const char *path, struct adl_str *out,
-                                struct adl_error *err)
-{
-    const char *name = strrchr(path, '/');
-    name = !strcmp(path, "-") ? "stdin" : name ? name + 1 : path;
-    const char *dot = strrchr(name, '.');
-    int stem = (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name));
-    struct adl_str key = {0};
-
-    for (int n = 1;; n++) {
-        key.length = 0;
-        if (n == 1)
-            adl_str_printf(&key, "%.*s.jpg", stem, name);
-        else
-            adl_str_printf(&key, "%.*s-%d.jpg", stem, name, n);
-        if (key.failed || !json_object_getn(run->overlay_names, key.data, key.length))
-            break;
-    }
-    adl_str_printf(out, "%s/%s", run->settings->overlay, key.data ? key.data : "");
-    if (key.failed || out->failed ||
-        json_object_setn_new_nocheck(run->overlay_names, key.data, key.length, json_true()) < 0)
-        adl_fail_nomem(err, "an overlay's name");
-    adl_str_release(&key);
-    return err->kind ? NULL : out->data;
-}
-
-static int write_overlay(struct run *run, const struct item *item, struct adl_error *err)
-{
-    struct adl_str text = {0};
-    const struct adl_file_piece piece = {item->overlay, item->overlay_bytes};
-    const char *path = overlay_path(run, item->path, &text, err);
-    int result = -1;
-
-    if (path && adl_image_list_holds(&run->images, path))
-        adl_fail(err, ADL_ERR_ARG,
-                 "%s: is one of the input images and will not be overwritten; choose another "
-                 "directory for --overlay",
-                 path);
-    else if (path)
-        result = adl_file_write(path, &piece, 1, err);
-    adl_str_release(&text);
-    return result;
-}
-
 static int add_to_coco(struct run *run, const struct item *item, struct adl_error *err)
 {
     struct adl_str name = {0};
@@ -311,7 +266,8 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
         run->failed++;
         return 0;
     }
-    if (s->overlay && write_overlay(run, item, err) < 0)
+    if (s->overlay && adl_localize_overlays_write(&run->overlays, &run->images, item->path,
+                                                  item->overlay, item->overlay_bytes, err) < 0)
         return -1;
     if (s->masks &&
         adl_localize_masks_write(&run->masks, &run->images, item->path, &item->masks, err) < 0)
@@ -498,11 +454,8 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
         return -1;
     if (check_files(run, err) < 0)
         return -1;
-    if (s->overlay) {
-        if (adl_make_directory(s->overlay, err) < 0)
-            return -1;
-        run->overlay_names = json_object();
-    }
+    if (s->overlay && adl_localize_overlays_open(&run->overlays, s->overlay, err) < 0)
+        return -1;
     if (s->masks && adl_localize_masks_open(&run->masks, s->masks, err) < 0)
         return -1;
     if (coco && adl_coco_init(&run->coco, err) < 0)
@@ -620,7 +573,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     result = 0;
 out:
     adl_coco_release(&run.coco);
-    json_decref(run.overlay_names);
+    adl_localize_overlays_close(&run.overlays);
     adl_localize_masks_close(&run.masks);
     adl_localize_exports_close(&run.exports);
     adl_free(run.items);
