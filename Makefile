@@ -263,7 +263,7 @@ check-arm: all
 
 #: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
 #:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; training in
-#:                      1, 2 and 4 processes under MPI; what a normal
+#:                      1, 2 and 4 processes under MPI, and their memory; what a normal
 #:                      client gets beside hostile ones; whether the end of a server loses a request;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
 #:                      root; the Debian is made once, in the build directory); and the package of
@@ -275,6 +275,7 @@ soak: $(PROGRAM)
 	@SLOW=1 tests/onnx/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@SLOW=1 tests/opencv/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@SLOW=1 PROGRAM='$(PROGRAM)' tests/mpi/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@tests/soak/rank_memory.py '$(PROGRAM)'; status=$$?; [ $$status = 77 ] || exit $$status
 	@tests/soak/drain.py '$(PROGRAM)'
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
