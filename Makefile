@@ -412,9 +412,11 @@ deb:
 	@BUILD='$(BUILD)' MAKE='$(MAKE)' JOBS='$(JOBS)' DEB_SUFFIX='$(DEB_SUFFIX)' systemd/debian/build.sh
 
 #: make oci             make an image for containers of that package and of Debian's libraries, as
-#:                      build/adl-server-VERSION-ARCH.oci.tar, without a daemon
+#:                      build/adl-server-VERSION-ARCH.oci.tar, without a daemon;
+#:                      OCI_LIBRARIES="libtiff.so.6 libheif.so.1": with AVIF and HEIC too
+OCI_LIBRARIES ?= libtiff.so.6
 oci: deb
-	@BUILD='$(BUILD)' docs/deploy/oci.sh "$$(ls -t $(BUILD)/adl-server_*.deb | head -n 1)"
+	@BUILD='$(BUILD)' OCI_LIBRARIES='$(OCI_LIBRARIES)' docs/deploy/oci.sh "$$(ls -t $(BUILD)/adl-server_*.deb | head -n 1)"
 
 #: make clean           remove the build directory
 clean:

@@ -14,8 +14,12 @@
 #     adl-server-VERSION-ARCH.oci/            the same as a directory
 #     adl-server-VERSION-ARCH.rootfs.tar.gz   its files, for chroot, systemd-nspawn or runc
 #
-# The same package and libraries give the same bytes. SOURCE_DATE_EPOCH is the time of all files
-# (default: as in the package).
+# The same package and libraries give the same bytes. From the environment:
+#
+#     SOURCE_DATE_EPOCH   the time of all files (default: as in the package)
+#     OCI_LIBRARIES       the libraries for further kinds of pictures, as the program opens them
+#                         (default libtiff.so.6, which the package recommends; libheif.so.1 is for AVIF
+#                         and HEIC)
 set -eu
 export LC_ALL=C TZ=UTC
 umask 022
@@ -82,7 +86,14 @@ take() {
 blas=/usr/lib/$multiarch/openblas-pthread/libopenblas.so.0
 [ -e "$blas" ] || fail "no $blas here; on Debian it is in libopenblas0-pthread"
 take "$blas" libopenblas.so.0
-{ ldd "$work/deb/usr/bin/$package" && ldd "$blas"; } | awk '$2 == "=>" { print $1, $3 }' | sort -u |
+opened=("$blas")
+for name in ${OCI_LIBRARIES-libtiff.so.6}; do
+    file=/usr/lib/$multiarch/$name
+    [ -e "$file" ] || fail "no $file here; install it, or give OCI_LIBRARIES without it"
+    take "$file" "$name"
+    opened+=("$file")
+done
+for file in "$work/deb/usr/bin/$package" "${opened[@]}"; do ldd "$file"; done | awk '$2 == "=>" { print $1, $3 }' | sort -u |
     while read -r name file; do take "$file" "$name"; done
 # The loader is named by the program itself.
 loader=$(ldd "$work/deb/usr/bin/$package" | awk '/^\t\/.*ld-linux/ { print $1 }')
