@@ -373,10 +373,11 @@ static int examine_png(const void *bytes, size_t length, const struct adl_decode
 
 const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png, examine_png, NULL};
 
-/* Levels of deflate. A photograph is worth the time; a map is so smooth that a low level takes a
- * fraction of the time for a few percent more bytes. */
+/* Levels of deflate. A photograph is worth the time. A map is so smooth that the differences of
+ * neighbours are almost all -1, 0 or 1: with that filter alone, which need not be chosen for each
+ * row, the lowest level takes a third of the time and fewer bytes. */
 #define LEVEL_RGB 5
-#define LEVEL_GREY 2
+#define LEVEL_GREY 1
 
 /* Encodes one row after the other. Returns a code of libspng, or -1 with `err`, of the pause. */
 static int encode_rows(spng_ctx *ctx, const uint8_t *pixels, size_t row_bytes,
@@ -417,6 +418,8 @@ static int encode_png(const uint8_t *pixels, int width, int height, enum spng_co
     code = code ? code
                 : spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL,
                                   channels == 3 ? LEVEL_RGB : LEVEL_GREY);
+    if (channels == 1)
+        code = code ? code : spng_set_option(ctx, SPNG_FILTER_CHOICE, SPNG_FILTER_CHOICE_SUB);
     code = code ? code : spng_set_ihdr(ctx, &ihdr);
     code = code ? code : encode_rows(ctx, pixels, (size_t)width * channels, pause, err);
     void *encoded = code ? NULL : spng_get_png_buffer(ctx, length, &code);
