@@ -10,7 +10,7 @@
 #define BOX_BYTES 700
 /* For each class, a pixel of a PNG heat map takes 4/3 bytes in base64 as a JSON value, and as many
  * in the text of the answer. A map that is being made takes 7 bytes a pixel more: grey, compressed,
- * in base64, and while buffers grow. */
+ * in base64, and while buffers grow; several workers may make one each. */
 #define PNG_CLASS_BYTES_PER_PIXEL 2.7
 #define PNG_BYTES_PER_PIXEL 7
 /* An overlay is drawn on the image, which is counted with the decoding. Its file, at most as large
@@ -21,7 +21,7 @@
  * an overlay. */
 #define CLASS_MS 0.35
 #define NUMBERS_MS 0.5
-#define PNG_NS_PER_PIXEL 25
+#define PNG_NS_PER_PIXEL 12
 #define OVERLAY_NS_PER_PIXEL 60
 
 size_t adl_answer_map_cells(const struct adl_map_views *views, int input_h, int input_w)
@@ -50,7 +50,9 @@ struct adl_job_answer adl_answer_cost(const struct adl_answer_kind *kind)
         cost.bytes += kind->classes * kind->map_cells * NUMBER_BYTES;
         cost.ms += classes * NUMBERS_MS;
     } else if (kind->heatmap == ADL_HEATMAP_PNG) {
-        cost.bytes_per_pixel = PNG_CLASS_BYTES_PER_PIXEL * classes + PNG_BYTES_PER_PIXEL;
+        cost.bytes_per_pixel = PNG_CLASS_BYTES_PER_PIXEL * classes;
+        cost.piece_bytes_per_pixel = PNG_BYTES_PER_PIXEL;
+        cost.pieces = kind->classes;
         cost.ns_per_pixel = PNG_NS_PER_PIXEL * classes;
     }
     return cost;

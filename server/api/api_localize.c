@@ -184,9 +184,10 @@ static void keep(struct localize *l, struct adl_job *job, size_t bytes)
 static int keep_more(struct localize *l, struct adl_job *job, struct adl_error *err)
 {
     double pixels = (double)job->input.info.width * (double)job->input.info.height;
-    size_t bytes = job->answer.bytes + (size_t)(job->answer.bytes_per_pixel * pixels);
+    struct adl_batcher *batcher = l->exchange->server->batcher;
+    size_t bytes = adl_batcher_answer_bytes(batcher, &job->answer, pixels);
 
-    if (adl_batcher_keep_more(l->exchange->server->batcher, bytes, err) < 0)
+    if (adl_batcher_keep_more(batcher, bytes, err) < 0)
         return -1;
     l->kept += bytes;
     return 0;

@@ -13,7 +13,9 @@
  * and small jobs have workers of their own, --decode-threads of each, so that a small one never
  * waits for a thread that decodes a hundred megapixels. The workers of large jobs call a hook
  * about every millisecond, and wait there while small jobs exist and large ones have had their half
- * of the processor time. So together they use no more threads than there is work for.
+ * of the processor time. So together they use no more threads than there is work for. What a large
+ * job has many of, boxes of classes and pictures of maps, is done by all workers of its lane that
+ * have time (batcher_share.c).
  *
  * Queues. `to_decode` -> worker -> `to_run` -> engine -> `to_finish` -> worker. The lists are
  * linked through the jobs, so that nothing is allocated. From each list the job is taken whose
@@ -112,6 +114,7 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     adl_cond_init(&b->worker_wake);
     pthread_cond_init(&b->engine_wake, NULL);
     adl_cond_init(&b->pace);
+    adl_cond_init(&b->pieces_done);
     /* A form may have more images than the capacity, and background jobs do not count. */
     b->fair = adl_fair_create(config->capacity + 2 * ADL_LIMIT_MULTIPART_PARTS, err);
     if (!b->fair || start_threads(b, err) < 0) {
@@ -137,6 +140,7 @@ void adl_batcher_free(struct adl_batcher *b)
     pthread_cond_destroy(&b->worker_wake);
     pthread_cond_destroy(&b->engine_wake);
     pthread_cond_destroy(&b->pace);
+    pthread_cond_destroy(&b->pieces_done);
     pthread_mutex_destroy(&b->lock);
     adl_fair_free(b->fair);
     adl_free(b);
@@ -164,7 +168,7 @@ static enum adl_lane job_examine(struct adl_batcher *b, struct adl_job *job)
     else
         (void)!adl_predict_examine(job->bytes, job->length, &job->decode, &sizes, &needs, &ignored);
     const double pixels = (double)needs.width * (double)needs.height;
-    const size_t answer = job->answer.bytes + (size_t)(job->answer.bytes_per_pixel * pixels);
+    const size_t answer = adl_batcher_answer_bytes(b, &job->answer, pixels);
     const double ms = needs.decode_ms + job->answer.ms + job->answer.ns_per_pixel * pixels * 1e-6;
     job->kept_bytes = needs.kept_bytes + (job->answer.in_form ? 0 : answer);
     job->wanted_bytes = ADL_MAX(needs.decode_bytes, job->kept_bytes);
@@ -278,6 +282,16 @@ size_t adl_batcher_keep(struct adl_batcher *b, struct adl_job *job, size_t bytes
     job->reserved = 0;
     pthread_mutex_unlock(&b->lock);
     return bytes;
+}
+
+size_t adl_batcher_answer_bytes(const struct adl_batcher *b, const struct adl_job_answer *answer,
+                                double pixels)
+{
+    const size_t workers = (size_t)b->worker_count / ADL_LANE_COUNT;
+    const double pieces = (double)ADL_MIN(answer->pieces, workers);
+
+    return answer->bytes +
+           (size_t)((answer->bytes_per_pixel + answer->piece_bytes_per_pixel * pieces) * pixels);
 }
 
 int adl_batcher_keep_more(struct adl_batcher *b, size_t bytes, struct adl_error *err)

@@ -37,6 +37,9 @@ int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t
  * to at most `bytes`, those of the answer, and returns how much it is. The caller has to give it
  * back when the answer is sent; without this call, all of it stays reserved for ever. */
 size_t adl_batcher_keep(struct adl_batcher *batcher, struct adl_job *job, size_t bytes);
+/* Returns the most memory that an answer takes for an image of so many pixels, as displayed. */
+size_t adl_batcher_answer_bytes(const struct adl_batcher *batcher,
+                                const struct adl_job_answer *answer, double pixels);
 /* Reserves `bytes` more, without waiting. Fails with ADL_ERR_NOMEM. */
 int adl_batcher_keep_more(struct adl_batcher *batcher, size_t bytes,
                           struct adl_error *err) ADL_MUST_CHECK;

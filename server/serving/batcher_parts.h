@@ -2,7 +2,8 @@
 #define ADL_SERVER_SERVING_BATCHER_PARTS_H
 
 /* The structs and functions that the files of the batcher share; the design is in batcher.c, which
- * uses batcher_work.c and batcher_engine.c, and all use batcher_queue.c. */
+ * uses batcher_work.c and batcher_engine.c; the former uses batcher_share.c, and all use
+ * batcher_queue.c. */
 
 #include <pthread.h>
 
@@ -21,15 +22,18 @@ struct queue {
     struct adl_job *head, **tail;
 };
 
+struct adl_pieces;
+
 /* A thread that decodes and finishes the jobs of one lane. */
 struct worker {
     struct adl_batcher *batcher;
     pthread_t thread;
     enum adl_lane lane;
-    struct adl_pause pause; /* calls adl_batcher_pause() */
-    struct adl_job *job;    /* of its present task; only this thread uses it */
-    uint64_t since_ns;      /* start of its present piece of work, under the lock; 0: idle */
-    double charged_ms;      /* processor time of the thread that was charged so far */
+    struct adl_pause pause;    /* calls worker_pause() and, of large work, adl_batcher_share() */
+    const struct adl_job *job; /* of its present task; only this thread uses it */
+    struct adl_pieces *pieces; /* its task is a piece of these, which another worker shares */
+    uint64_t since_ns;         /* start of its present piece of work, under the lock; 0: idle */
+    double charged_ms;         /* processor time of the thread that was charged so far */
     struct adl_decoder_client decoder; /* of a batcher with decoders; their time is the thread's */
 };
 
@@ -44,10 +48,11 @@ struct adl_batcher {
     int view; /* that runs now */
 
     pthread_mutex_t lock; /* protects everything below */
-    pthread_cond_t worker_wake, engine_wake, pace;
+    pthread_cond_t worker_wake, engine_wake, pace, pieces_done;
     struct adl_fair *fair;
     struct queue to_decode[ADL_LANE_COUNT], to_run, to_finish[ADL_LANE_COUNT];
-    struct queue shared; /* jobs of the engine's batch on which `step` has yet to be done */
+    struct queue shared;       /* jobs of the engine's batch on which `step` has yet to be done */
+    struct adl_pieces *pieces; /* of large work, which have yet to be begun */
     void (*step)(const struct adl_batcher *b, struct adl_job *job);
     size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t admitted;         /* jobs that count against the capacity: until their answer is made */
@@ -115,6 +120,13 @@ int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool ab
 /* Changes the memory that a job has reserved. Called under the lock. */
 void adl_batcher_reserve(struct adl_batcher *b, struct adl_job *job, size_t bytes);
 
+/* Notes what the worker begins with, and from when on its time is charged; `pieces` is NULL where
+ * the job is its own. Called under the lock. */
+void adl_batcher_worker_begin(struct worker *worker, const struct adl_job *job,
+                              struct adl_pieces *pieces);
+/* Charges what the worker has done since the last call. Called under the lock. */
+void adl_batcher_worker_charge(struct worker *worker, const struct adl_fair_place *place);
+
 /* Does one step of the engine's batch. Called under the lock, which is released during the
  * step. */
 void adl_batcher_do_step(struct adl_batcher *b);
@@ -122,6 +134,22 @@ void adl_batcher_do_step(struct adl_batcher *b);
 /* --- batcher_work.c --------------------------------------------------------------- */
 
 void *adl_batcher_work(void *argument);
+
+/* --- batcher_share.c -------------------------------------------------------------- */
+
+/* Does pieces of the present job of a worker, the context, on all workers of its lane that have
+ * time; see struct adl_pause. */
+int adl_batcher_share(void *context, size_t n, adl_pause_body *body, void *of_body,
+                      struct adl_error *err);
+/* Fails as the first piece did that failed. Called under the lock. */
+int adl_pieces_check(const struct adl_pieces *pieces, struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the pieces of which one should be done next, before the jobs at two links (NULL: none);
+ * NULL: none should. Called under the lock. */
+struct adl_pieces *adl_batcher_first_pieces(const struct adl_batcher *b, struct adl_job **first,
+                                            struct adl_job **second);
+/* Does one piece. Called under the lock, which is released meanwhile. */
+void adl_batcher_do_piece(struct worker *worker, struct adl_pieces *pieces);
+
 /* --- batcher_engine.c ------------------------------------------------------------- */
 
 void *adl_batcher_run_engine(void *batcher);

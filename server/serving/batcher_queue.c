@@ -30,6 +30,29 @@ void adl_batcher_charge(struct adl_batcher *b, const struct adl_fair_place *plac
         pthread_cond_broadcast(&b->pace);
 }
 
+/* Returns the processor time that the worker has spent, and helpers for it, in milliseconds. */
+static double worker_ms(const struct worker *worker)
+{
+    return adl_batcher_thread_ms() + worker->decoder.cpu_ms;
+}
+
+void adl_batcher_worker_begin(struct worker *worker, const struct adl_job *job,
+                              struct adl_pieces *pieces)
+{
+    worker->since_ns = adl_clock_ns();
+    worker->charged_ms = worker_ms(worker);
+    worker->job = job;
+    worker->pieces = pieces;
+}
+
+void adl_batcher_worker_charge(struct worker *worker, const struct adl_fair_place *place)
+{
+    double now_ms = worker_ms(worker);
+
+    adl_batcher_charge(worker->batcher, place, now_ms - worker->charged_ms);
+    worker->charged_ms = now_ms;
+}
+
 void adl_batcher_reserve(struct adl_batcher *b, struct adl_job *job, size_t bytes)
 {
     const bool less = bytes < job->reserved;

@@ -12,21 +12,6 @@
 
 /* --- pieces of work -------------------------------------------------------------- */
 
-/* Returns the processor time that the worker has spent, and helpers for it, in milliseconds. */
-static double worker_ms(const struct worker *worker)
-{
-    return adl_batcher_thread_ms() + worker->decoder.cpu_ms;
-}
-
-/* Charges what the worker has done since the last call. Called under the lock. */
-static void worker_charge(struct worker *worker, const struct adl_fair_place *place)
-{
-    double now_ms = worker_ms(worker);
-
-    adl_batcher_charge(worker->batcher, place, now_ms - worker->charged_ms);
-    worker->charged_ms = now_ms;
-}
-
 /* Waits until large work may go on, or some milliseconds. Called under the lock. */
 static void worker_wait_for_small(struct adl_batcher *b)
 {
@@ -42,20 +27,23 @@ static int worker_pause(void *context, struct adl_error *err)
     struct adl_batcher *b = worker->batcher;
     const struct adl_job *job = worker->job;
     bool aborted, waits;
+    int result = 0;
 
     do {
         pthread_mutex_lock(&b->lock);
-        worker_charge(worker, &job->place);
+        adl_batcher_worker_charge(worker, &job->place);
         waits = job->place.lane == ADL_LANE_LARGE && !b->aborted && adl_fair_large_waits(b->fair);
         if (waits)
             worker_wait_for_small(b);
         worker->since_ns = adl_clock_ns();
         aborted = b->aborted;
+        if (worker->pieces)
+            result = adl_pieces_check(worker->pieces, err);
         pthread_mutex_unlock(&b->lock);
-        if (adl_batcher_wanted(b, job, aborted, err) < 0)
-            return -1;
-    } while (waits);
-    return 0;
+        if (!worker->pieces)
+            result = adl_batcher_wanted(b, job, aborted, err);
+    } while (waits && result == 0);
+    return result;
 }
 
 /* --- stages ----------------------------------------------------------------------- */
@@ -134,7 +122,7 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     pthread_mutex_unlock(&b->lock);
     job->finished(job);
     pthread_mutex_lock(&b->lock);
-    worker_charge(worker, &place);
+    adl_batcher_worker_charge(worker, &place);
     adl_fair_leave(b->fair, &place);
     worker->since_ns = 0;
     b->unfinished--;
@@ -174,24 +162,30 @@ static struct adl_job **batcher_find_late(const struct adl_batcher *b, struct qu
 
 /* Returns the job that a worker should take next, NULL if it has to wait. Called under the
  * lock. Before that, does the steps of the engine's batch that are left, because the engine
- * waits for them. Of the same sender, finishing goes before decoding: it releases memory and
- * answers a client. If the job that should be decoded next does not get its memory, no other one of
- * the lane takes it away. */
+ * waits for them, and pieces of what another worker shares. Of the same sender, finishing goes
+ * before decoding: it releases memory and answers a client. If the job that should be decoded next
+ * does not get its memory, no other one of the lane takes it away. */
 static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *worker,
                                          bool *is_finish)
 {
     struct queue *decode = &b->to_decode[worker->lane], *finish = &b->to_finish[worker->lane];
     struct adl_job **first, **ready;
+    struct adl_pieces *pieces;
 
-    while (b->shared.head) {
-        worker->since_ns = adl_clock_ns();
-        adl_batcher_do_step(b);
-        worker->since_ns = 0;
+    for (;;) {
+        while (b->shared.head) {
+            worker->since_ns = adl_clock_ns();
+            adl_batcher_do_step(b);
+            worker->since_ns = 0;
+        }
+        ready = adl_batcher_first(b, finish);
+        first = adl_batcher_first(b, decode);
+        if (first && !batcher_has_memory(b, *first))
+            first = batcher_find_late(b, decode);
+        if (worker->lane != ADL_LANE_LARGE || !(pieces = adl_batcher_first_pieces(b, first, ready)))
+            break;
+        adl_batcher_do_piece(worker, pieces);
     }
-    ready = adl_batcher_first(b, finish);
-    first = adl_batcher_first(b, decode);
-    if (first && !batcher_has_memory(b, *first))
-        first = batcher_find_late(b, decode);
     if (!first && !ready)
         return NULL;
     *is_finish = ready && !(first && adl_fair_before(b->fair, &(*first)->place, &(*ready)->place));
@@ -216,7 +210,7 @@ static bool worker_decode(struct worker *worker, struct adl_job *job, bool abort
     job->since_ns = adl_clock_ns();
     b->stage_ms[STAGE_DECODE] =
         0.9 * b->stage_ms[STAGE_DECODE] + 0.1 * adl_clock_ms(begin, job->since_ns);
-    worker_charge(worker, &job->place);
+    adl_batcher_worker_charge(worker, &job->place);
     adl_batcher_reserve(b, job, job->kept_bytes);
     queue_push(&b->to_run, job);
     pthread_cond_signal(&b->engine_wake);
@@ -229,7 +223,10 @@ void *adl_batcher_work(void *argument)
     struct worker *worker = argument;
     struct adl_batcher *b = worker->batcher;
 
-    worker->pause = (struct adl_pause){worker_pause, worker};
+    worker->pause =
+        (struct adl_pause){.call = worker_pause,
+                           .share = worker->lane == ADL_LANE_LARGE ? adl_batcher_share : NULL,
+                           .context = worker};
     pthread_mutex_lock(&b->lock);
     for (;;) {
         bool is_finish = false, aborted;
@@ -242,9 +239,7 @@ void *adl_batcher_work(void *argument)
         if (!is_finish && batcher_has_memory(b, job))
             adl_batcher_reserve(b, job, job->wanted_bytes);
         aborted = b->aborted;
-        worker->since_ns = adl_clock_ns();
-        worker->charged_ms = worker_ms(worker);
-        worker->job = job;
+        adl_batcher_worker_begin(worker, job, NULL);
         pthread_mutex_unlock(&b->lock);
         job->pause = &worker->pause;
         job->decode.pause = &worker->pause;

@@ -189,7 +189,7 @@ static void answer(struct helper *helper, const struct adl_decode_ask *ask)
 {
     struct adl_decode_tell tell = {.said = ADL_DECODE_DONE};
     struct adl_error err = {0};
-    const struct adl_pause pause = {pause_helper, helper};
+    const struct adl_pause pause = {.call = pause_helper, .context = helper};
     const struct adl_decode_options options = {
         .max_pixels = ask->max_pixels,
         .max_memory_bytes = ask->max_memory_bytes,

@@ -19,7 +19,11 @@
 /* What the answer to an image takes, from the end of the network to when it is sent. */
 struct adl_job_answer {
     size_t bytes; /* upper bounds of the memory, which is reserved with that of the decoding */
-    double bytes_per_pixel;  /* of the image as displayed */
+    double bytes_per_pixel; /* of the image as displayed */
+    /* What a piece of it takes besides, while it is made, and of how many pieces it is made, by one
+     * or several workers. */
+    double piece_bytes_per_pixel;
+    size_t pieces;
     double ms, ns_per_pixel; /* estimates of the time */
     bool in_form; /* the memory is not reserved with the decoding, but by adl_batcher_keep_more() */
 };

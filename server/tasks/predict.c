@@ -331,23 +331,38 @@ static struct adl_class_map class_map(const struct adl_predictions *predictions,
                                   .probability = (double)predictions->items[index].score};
 }
 
+/* What the boxes of all classes have in common. */
+struct locating {
+    const struct adl_predictions *predictions;
+    enum adl_box_mode boxes;
+    int image_w, image_h;
+};
+
+static int locate_class(void *of_body, size_t index, const struct adl_pause *pause,
+                        struct adl_error *err)
+{
+    const struct locating *l = of_body;
+    struct adl_prediction *p = &l->predictions->items[index];
+    const struct adl_class_map cam = class_map(l->predictions, index);
+    const struct adl_map_rule rule =
+        adl_map_rule_of_class(&l->predictions->map, (size_t)p->class_id);
+
+    (void)pause;
+    if (adl_localize_map(&rule, &cam, l->boxes, l->image_w, l->image_h, &p->place, err) < 0)
+        return -1;
+    adl_free(p->place.map);
+    p->place.map = NULL;
+    return 0;
+}
+
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, const struct adl_pause *pause,
                        struct adl_error *err)
 {
-    for (size_t i = 0; i < predictions->count; i++) {
-        if (i > 0 && adl_pause(pause, err) < 0)
-            return -1;
-        struct adl_prediction *p = &predictions->items[i];
-        const struct adl_class_map cam = class_map(predictions, i);
-        const struct adl_map_rule rule =
-            adl_map_rule_of_class(&predictions->map, (size_t)p->class_id);
-        if (adl_localize_map(&rule, &cam, query->boxes, image_w, image_h, &p->place, err) < 0)
-            return -1;
-        adl_free(p->place.map);
-        p->place.map = NULL;
-    }
-    return 0;
+    struct locating l = {predictions, query->boxes, image_w, image_h};
+
+    return adl_pause_for(predictions->count > 1 ? pause : NULL, predictions->count, locate_class,
+                         &l, err);
 }
 
 float adl_predict_glow(const struct adl_predictions *predictions, size_t index)

@@ -144,8 +144,8 @@ int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* Finds boxes in pixels of an image of image_w x image_h. `pause` (NULL: none) is called between
- * classes; fails as it does, too. The boxes are cut from maps at the
- * input size, which are not kept: those of a hundred predictions of one image would be tens of
+ * classes, which it may share among threads; fails as it does, too. The boxes are cut from maps at
+ * the input size, which are not kept: those of a hundred predictions of one image would be tens of
  * megabytes. Fails as adl_localize_map() does. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, const struct adl_pause *pause,

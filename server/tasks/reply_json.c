@@ -2,7 +2,8 @@
  *
  * The expensive part of a reply is a PNG heat map, which has the size of the image and not of
  * the network's input, and an answer may contain a hundred of them. Therefore their pixels are
- * limited, and before each it is checked whether the client still waits for the answer. */
+ * limited, before each it is checked whether the client still waits for the answer, and each is
+ * made by itself, so that several threads can make them. */
 
 #include "server/tasks/reply_json.h"
 
@@ -22,7 +23,8 @@ const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
 
 /* --- heat maps ------------------------------------------------------------- */
 
-static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct adl_error *err)
+static json_t *heatmap_png(const struct adl_reply *reply, size_t index,
+                           const struct adl_pause *pause, struct adl_error *err)
 {
     uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
     void *png = NULL;
@@ -34,10 +36,10 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
         adl_fail_nomem(err, "a heat map");
         goto out;
     }
-    ADL_TRY(adl_grey_map(reply->predictions, index, reply->image_width, reply->image_height,
-                         reply->pause, grey, err));
-    ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, reply->pause,
-                                      &png, &length, err));
+    ADL_TRY(adl_grey_map(reply->predictions, index, reply->image_width, reply->image_height, pause,
+                         grey, err));
+    ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, pause, &png,
+                                      &length, err));
     adl_str_base64(&text, png, length);
     if (!text.failed)
         result = json_pack("{s:i, s:i, s:s}", "width", reply->image_width, "height",
@@ -135,7 +137,8 @@ static json_t *boxes_json(const struct adl_localization *place)
     return boxes;
 }
 
-static json_t *prediction_json(const struct adl_reply *reply, size_t index, struct adl_error *err)
+static json_t *prediction_json(const struct adl_reply *reply, size_t index,
+                               const struct adl_pause *pause, struct adl_error *err)
 {
     const struct adl_prediction *prediction = &reply->predictions->items[index];
     char label[40];
@@ -144,7 +147,7 @@ static json_t *prediction_json(const struct adl_reply *reply, size_t index, stru
     if (reply->heatmap != ADL_HEATMAP_NONE) {
         heatmap = reply->heatmap == ADL_HEATMAP_ARRAY
                       ? heatmap_array(reply->predictions, prediction, err)
-                      : heatmap_png(reply, index, err);
+                      : heatmap_png(reply, index, pause, err);
         if (!heatmap)
             return NULL;
     }
@@ -194,37 +197,70 @@ static int reserve_pixels(const struct adl_reply *reply, struct adl_error *err)
     return 0;
 }
 
-json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
-{
-    json_t *list = json_array();
-    json_t *result;
+/* The predictions of a reply, which are made by several threads. */
+struct making {
+    const struct adl_reply *reply;
+    json_t **items;
+};
 
-    if (reply->heatmap == ADL_HEATMAP_PNG)
-        ADL_TRY(reserve_pixels(reply, err));
-    for (size_t i = 0; i < reply->predictions->count; i++) {
-        json_t *one;
-        ADL_TRY(adl_pause(reply->pause, err));
-        one = prediction_json(reply, i, err);
-        if (!one)
-            goto out;
+static int make_prediction(void *of_body, size_t index, const struct adl_pause *pause,
+                           struct adl_error *err)
+{
+    struct making *m = of_body;
+
+    m->items[index] = prediction_json(m->reply, index, pause, err);
+    return m->items[index] ? 0 : -1;
+}
+
+/* Returns the list of predictions. */
+static json_t *predictions_json(const struct adl_reply *reply, struct adl_error *err)
+{
+    const size_t count = reply->predictions->count;
+    struct making m = {reply, adl_calloc(ADL_MAX(count, 1), sizeof *m.items)};
+    json_t *list = json_array(), *result = NULL;
+
+    if (!m.items || !list) {
+        adl_fail_nomem(err, "predictions");
+        goto out;
+    }
+    ADL_TRY(adl_pause_for(reply->pause, count, make_prediction, &m, err));
+    for (size_t i = 0; i < count; i++) {
+        json_t *one = m.items[i];
+        m.items[i] = NULL;
         if (json_array_append_new(list, one) < 0) {
             adl_fail_nomem(err, "predictions");
             goto out;
         }
     }
+    result = json_incref(list);
+out:
+    for (size_t i = 0; m.items && i < count; i++)
+        json_decref(m.items[i]);
+    adl_free(m.items);
+    json_decref(list);
+    return result;
+}
+
+json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
+{
+    json_t *list = NULL, *result = NULL;
+
+    if (reply->heatmap == ADL_HEATMAP_PNG)
+        ADL_TRY(reserve_pixels(reply, err));
+    list = predictions_json(reply, err);
+    if (!list)
+        return NULL;
     result =
         json_pack("{s:s, s:s*, s:s*, s:{s:i, s:i}, s:f, s:O, s:o*}", "model", reply->model_name,
                   "model_version", reply->model_version, "request_id", reply->request_id, "image",
                   "width", reply->image_width, "height", reply->image_height, "threshold",
                   reply->predictions->map.threshold, "predictions", list, "timing_ms",
                   reply->timing ? timing_json(reply->timing) : NULL);
-    json_decref(list);
     if (!result)
         adl_fail_nomem(err, "a reply");
-    return result;
 out:
     json_decref(list);
-    return NULL;
+    return result;
 }
 
 /* --- overlays -------------------------------------------------------------- */

@@ -41,8 +41,9 @@ struct adl_reply {
      * ADL_LIMIT_HEATMAP_PIXELS for this reply alone. */
     size_t *heatmap_pixels;
     /* Called before each prediction, and between rows of a PNG heat map, since these take time; it
-     * fails if the reply is not needed any more, because the client has disconnected or the
-     * deadline has passed. NULL: the reply is always completed. */
+     * may share the predictions among threads, and fails if the reply is not needed any more,
+     * because the client has disconnected or the deadline has passed. NULL: the reply is always
+     * completed. */
     const struct adl_pause *pause;
 };
 

@@ -147,7 +147,7 @@ static void pauses_can_end_it(void)
     size_t length;
     void *jpeg;
     int calls = 0;
-    const struct adl_pause pause = {stop, &calls};
+    const struct adl_pause pause = {.call = stop, .context = &calls};
     const struct adl_decode_options options = {.pause = &pause};
     struct adl_image image = {.width = 10, .height = 10};
     struct adl_error err = {0};

@@ -171,7 +171,7 @@ static int count_call(void *context, struct adl_error *err)
 static void large_pictures(void)
 {
     int calls = 0;
-    const struct adl_pause pause = {count_call, &calls};
+    const struct adl_pause pause = {.call = count_call, .context = &calls};
     const struct adl_decode_options plain = {0}, paused = {.pause = &pause},
                                     reduced = {.target_width = 96, .target_height = 96};
     struct adl_image noise = noise_image(900, 700, 4, 5, 6);
@@ -305,7 +305,7 @@ static void killed_with_the_file(void)
     if (!begin_ends())
         return;
     struct killer killer = {only_helper(), SIGKILL, 0};
-    const struct adl_pause pause = {kill_it, &killer};
+    const struct adl_pause pause = {.call = kill_it, .context = &killer};
     test_kill(killer.pid, SIGSTOP);
     CU_ASSERT_EQUAL(decode(&pause), ADL_ERR_NOMEM);
     CU_ASSERT(killer.calls > 0);
@@ -322,7 +322,7 @@ static void ended_while_decoding(int number, bool rows, enum adl_error_kind want
     if (!begin_ends())
         return;
     struct killer killer = {only_helper(), number, 0};
-    const struct adl_pause pause = {kill_it, &killer};
+    const struct adl_pause pause = {.call = kill_it, .context = &killer};
     const struct adl_decode_options options = {.decoder = &client.decoder, .pause = &pause};
     struct adl_image image = {.width = 10, .height = 10};
     struct adl_error err = {0};
@@ -358,7 +358,7 @@ static int too_late(void *context, struct adl_error *err)
 /* One that hangs is ended when its picture is not wanted any more, or after the limit. */
 static void hung(void)
 {
-    const struct adl_pause pause = {too_late, NULL};
+    const struct adl_pause pause = {.call = too_late, .context = NULL};
 
     for (int limited = 0; limited < 2; limited++) {
         if (!begin_ends_for(1))
@@ -376,7 +376,7 @@ static void stopped(void)
 {
     size_t length;
     void *bytes = large_jpeg(&length);
-    const struct adl_pause pause = {too_late, NULL};
+    const struct adl_pause pause = {.call = too_late, .context = NULL};
     const struct adl_decode_options options = {.decoder = &client.decoder, .pause = &pause};
     struct adl_error err = {0};
 

@@ -114,7 +114,7 @@ static void heatmaps_stretch_over_the_image(void)
     adl_error_clear(&err);
 
     /* The client has left. */
-    const struct adl_pause pause = {stop, NULL};
+    const struct adl_pause pause = {.call = stop, .context = NULL};
     reply.pause = &pause;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
