@@ -8,7 +8,9 @@
  * loader, and a timeout. After each it enforces the deadlines of the connections
  * (adl_http_enforce_deadlines()) and notifies the service manager's watchdog that the server
  * is alive, unless a task of the batcher has taken longer than HANG_MS. A separate thread, the
- * loader, loads the models one after another. A SIGHUP during a load is remembered and starts
+ * loader, reads tokens and certificate again at a reload, and loads the models one after another.
+ * The main thread itself reads no file after the start, so that a file system that hangs does not
+ * keep it from a signal. A SIGHUP during a load is remembered and starts
  * another load afterwards, so that a file that changed in between is not missed. The loader also
  * makes the changes of single models (model_changes.h), in runs of its own.
  *
@@ -61,6 +63,7 @@
 #include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
+#include "server/api/signals.h"
 #include "server/http/tls.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
@@ -75,18 +78,10 @@
 #define LOADER_S 1       /* how long a load is waited for in the end */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
-#define CHANGES (-1) /* an event that is no signal: changes of models wait */
-
 /* The processes that wait for the end of one reload. */
 struct callers {
     struct adl_reload_caller items[MAX_CALLERS];
     size_t count;
-};
-
-/* A signal that has arrived and, if it is a SIGHUP of `adl-server reload`, its sender. */
-struct event {
-    int signal; /* 0: none */
-    struct adl_reload_caller caller;
 };
 
 struct lifecycle {
@@ -97,72 +92,20 @@ struct lifecycle {
     bool loading;  /* the loader runs */
     bool changing; /* it makes changes of some models, and does not reload all */
     bool reload_wanted, ready;
-    struct adl_error load_error;    /* belongs to the loader until it is joined */
-    struct adl_error reload_error;  /* of the tokens, then of the whole reload */
+    struct adl_error load_error;    /* the first; belongs to the loader until it is joined */
+    struct adl_error reload_error;  /* of the last reload */
     struct callers current_callers; /* of the reload that is in progress */
     struct callers next_callers;    /* of the reload after that */
 };
 
-/* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
- * depend on every thread of every library: the kernel would deliver a signal to a thread that
- * does not block it, and the signal's default action would end the process.
- *
- * After the first SIGTERM or SIGINT both have their default action again, so that a second
- * one ends the process at once, even if the main thread hangs. */
-static int signal_pipe[2] = {-1, -1};
-
-static void on_signal(int number, siginfo_t *info, void *context)
-{
-    struct sigaction end = {.sa_handler = SIG_DFL};
-    int saved = errno;
-    struct event event = {.signal = number};
-
-    (void)context;
-    if (info->si_code == SI_QUEUE)
-        event.caller = (struct adl_reload_caller){info->si_pid, info->si_value.sival_int};
-    if (number != SIGHUP && number != SIGUSR1) {
-        sigaction(SIGTERM, &end, NULL);
-        sigaction(SIGINT, &end, NULL);
-    }
-    if (write(signal_pipe[1], &event, sizeof event) < 0) {
-        /* The pipe is full of signals that have not been handled yet. */
-    }
-    errno = saved;
-}
-
-int adl_lifecycle_take_signals(struct adl_error *err)
-{
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-    struct sigaction take = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    bool taken = pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) == 0;
-
-    sigfillset(&take.sa_mask);
-    for (size_t i = 0; taken && i < ADL_COUNT(numbers); i++)
-        taken = sigaction(numbers[i], &take, NULL) == 0;
-    if (!taken || sigaction(SIGPIPE, &ignore, NULL) < 0)
-        return adl_fail(err, ADL_ERR_IO, "cannot install signal handlers: %s", strerror(errno));
-    return 0;
-}
-
-static void send_event(int number)
-{
-    struct event event = {.signal = number};
-
-    if (write(signal_pipe[1], &event, sizeof event) < 0) {
-        /* The pipe is full of events, which begin a reload if they are SIGHUPs as well; changes are
-         * looked for after each event. */
-    }
-}
-
 void adl_lifecycle_ask_reload(void)
 {
-    send_event(SIGHUP);
+    adl_signals_send(SIGHUP);
 }
 
 void adl_lifecycle_ask_changes(void)
 {
-    send_event(CHANGES);
+    adl_signals_send(ADL_SIGNAL_CHANGES);
 }
 
 /* --- loading ------------------------------------------------------------------- */
@@ -177,15 +120,45 @@ static void say_loaded(const struct lifecycle *life)
     }
 }
 
-/* Loads every model, or makes the changes that wait; runs in the loader thread. */
+/* Notes the first thing that went wrong. */
+static void note_error(struct lifecycle *life, const char *text, const struct adl_error *err)
+{
+    adl_log(ADL_LOG_ERROR, "reload", text,
+            json_pack("{s:o}", "error", adl_json_from_text(err->message)));
+    if (!life->load_error.kind)
+        life->load_error = *err;
+}
+
+/* Reads tokens and certificate again. */
+static void reload_secrets(struct lifecycle *life)
+{
+    struct adl_error err = {0};
+
+    if (life->token_file && adl_auth_file_is_open(life->token_file))
+        adl_log(ADL_LOG_WARN, "reload", ADL_AUTH_OPEN_FILE,
+                json_pack("{s:o}", "file", adl_json_from_text(life->token_file)));
+    if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, &err) < 0) {
+        adl_service_explain(life->token_file, &err);
+        note_error(life, "the tokens could not be reloaded; the old ones stay valid", &err);
+    }
+    adl_error_clear(&err);
+    if (life->server->tls && adl_tls_reload(life->server->tls, &err) < 0)
+        note_error(life, "the certificate could not be reloaded; the old one stays in use", &err);
+}
+
+/* Reads everything again at a reload, or makes the changes that wait; runs in the loader thread,
+ * because a file may be on a file system that hangs. */
 static void *load_models(void *argument)
 {
     struct lifecycle *life = argument;
 
-    if (life->changing)
+    if (life->changing) {
         adl_model_changes_run(life->server->model_changes);
-    else
+    } else {
+        if (life->ready)
+            reload_secrets(life);
         adl_loading_all(life->server, life->ready, &life->load_error);
+    }
     say_loaded(life);
     return NULL;
 }
@@ -259,15 +232,14 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
         adl_log(ADL_LOG_INFO, "ready", "ready", NULL);
     }
     life->ready = true;
-    if (!life->reload_error.kind)
-        life->reload_error = life->load_error;
+    life->reload_error = life->load_error;
     end_reload(life);
     if (life->reload_wanted)
         start_reload(life);
     return 0;
 }
 
-/* Rereads the tokens and starts the loader, which must not be running. */
+/* Starts the loader, which must not be running, for a reload. */
 static void start_reload(struct lifecycle *life)
 {
     struct adl_error *err = &life->reload_error;
@@ -279,23 +251,8 @@ static void start_reload(struct lifecycle *life)
     adl_error_clear(err);
     adl_log(ADL_LOG_INFO, "reload", "reloading the models", NULL);
     adl_notify_reloading();
-    if (life->token_file && adl_auth_file_is_open(life->token_file))
-        adl_log(ADL_LOG_WARN, "reload", ADL_AUTH_OPEN_FILE,
-                json_pack("{s:o}", "file", adl_json_from_text(life->token_file)));
-    if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, err) < 0) {
-        adl_service_explain(life->token_file, err);
-        adl_log(ADL_LOG_ERROR, "reload",
-                "the tokens could not be reloaded; the old ones stay valid",
-                json_pack("{s:o}", "error", adl_json_from_text(err->message)));
-    }
-    if (life->server->tls && adl_tls_reload(life->server->tls, err) < 0)
-        adl_log(ADL_LOG_ERROR, "reload",
-                "the certificate could not be reloaded; the old one stays in use",
-                json_pack("{s:o}", "error", adl_json_from_text(err->message)));
-    struct adl_error thread_error = {0};
-    if (start_loading(life, false, &thread_error) < 0) {
-        adl_log(ADL_LOG_ERROR, "reload", thread_error.message, NULL);
-        life->reload_error = thread_error;
+    if (start_loading(life, false, err) < 0) {
+        adl_log(ADL_LOG_ERROR, "reload", err->message, NULL);
         end_reload(life);
     }
 }
@@ -343,16 +300,14 @@ static void reload(struct lifecycle *life, struct adl_reload_caller caller)
 /* Returns the next signal, or none after `timeout_ms` or when the loader has finished. While
  * draining, the end of the loader is not waited for: its event is not read any more, so poll()
  * would always return at once. */
-static struct event wait_for_signal(struct lifecycle *life, int timeout_ms)
+static struct adl_signal_event wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
-    struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
+    struct pollfd polls[2] = {{.fd = adl_signals_fd(), .events = POLLIN},
                               {.fd = life->server->draining ? -1 : life->loaded, .events = POLLIN}};
-    struct event event;
 
-    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents &&
-        read(signal_pipe[0], &event, sizeof event) == sizeof event)
-        return event;
-    return (struct event){0};
+    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents)
+        return adl_signals_next();
+    return (struct adl_signal_event){0};
 }
 
 static void check_deadlines(struct lifecycle *life)
@@ -371,13 +326,13 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     if (watchdog)
         pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);
     for (;;) {
-        struct event event = wait_for_signal(life, pause_ms);
+        struct adl_signal_event event = wait_for_signal(life, pause_ms);
         check_deadlines(life);
         if (event.signal == SIGHUP)
             reload(life, event.caller);
         else if (event.signal == SIGUSR1)
             adl_access_log_reopen();
-        else if (event.signal && event.signal != CHANGES)
+        else if (event.signal && event.signal != ADL_SIGNAL_CHANGES)
             return 0;
         if (life->loading && end_loading(life, err) < 0)
             return -1;
@@ -506,6 +461,7 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
     static struct lifecycle life;
     int result = -1;
 
+    adl_signals_started();
     life = (struct lifecycle){.server = server, .token_file = token_file};
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life.loaded < 0)

@@ -6,10 +6,6 @@
 
 #include "server/api/server.h"
 
-/* Makes SIGTERM, SIGINT, SIGHUP and SIGUSR1 wait for adl_lifecycle_run() from now on, and ignores
- * SIGPIPE. To be called once per process. Fails with ADL_ERR_IO. */
-int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
-
 /* Makes adl_lifecycle_run() reload the models and tokens as after SIGHUP. Thread-safe. */
 void adl_lifecycle_ask_reload(void);
 

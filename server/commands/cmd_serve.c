@@ -22,6 +22,7 @@
 #include "server/api/model_changes.h"
 #include "server/api/reload_requests.h"
 #include "server/api/server.h"
+#include "server/api/signals.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/serve_models.h"
@@ -378,8 +379,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!server)
         return adl_fail_nomem(err, "the server");
     fill_server(server, s);
-    ADL_TRY(adl_lifecycle_take_signals(err));
+    ADL_TRY(adl_signals_take(err));
     ADL_TRY(open_decoders(server, s, err));
+    adl_signals_guard_start();
     server->door = (struct adl_door){.server = server};
     server->has_admin = s->admin_listen != NULL;
     server->admin_door = (struct adl_door){.server = server, .admin = true};

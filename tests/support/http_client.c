@@ -246,6 +246,27 @@ char *test_server_log(const struct test_server *server)
     return read_all(server->log);
 }
 
+pid_t test_program_start(const char *const *arguments, const char *error)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    pid_t pid = start(arguments, null, error);
+
+    close(null);
+    return pid;
+}
+
+int test_program_ended(pid_t pid, int patience_ms)
+{
+    int status = 0;
+
+    for (int waited = 0; waited < patience_ms; waited += 10, poll(NULL, 0, 10))
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    test_kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    return -100;
+}
+
 int test_program_run(const char *const *arguments, char *error, size_t size)
 {
     return test_program_run_on(arguments, NULL, 0, error, size);

@@ -43,6 +43,12 @@ void test_server_signal(const struct test_server *server, int number);
 /* Returns the server's output on stderr, to be freed with free(). */
 char *test_server_log(const struct test_server *server);
 
+/* Starts `adl-server ARGUMENTS`, with its stderr in a file; returns its process, 0 if that fails.
+ */
+pid_t test_program_start(const char *const *arguments, const char *error);
+/* Waits for the end of a process. Returns its exit status, or the negative number of the signal
+ * that ended it; -100: it does not end within `patience_ms`, and is killed. */
+int test_program_ended(pid_t pid, int patience_ms);
 /* Runs `adl-server ARGUMENTS` to its end. Returns the exit status; the beginning of its
  * stderr is in `error` of `size` bytes. */
 int test_program_run(const char *const *arguments, char *error, size_t size);

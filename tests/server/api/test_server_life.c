@@ -31,17 +31,9 @@ static bool open_server(const char *const *more)
     return test_service_open(&service, 64, 48, more);
 }
 
-/* The exit status of the server, or the negative number of the signal that ended it; -100:
- * it does not end within `patience_ms`, and is killed. */
 static int ended(int patience_ms)
 {
-    int status = 0;
-    for (int waited = 0; waited < patience_ms; waited += 10, poll(NULL, 0, 10))
-        if (waitpid(service.server.pid, &status, WNOHANG) == service.server.pid)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    test_server_signal(&service.server, SIGKILL);
-    waitpid(service.server.pid, &status, 0);
-    return -100;
+    return test_program_ended(service.server.pid, patience_ms);
 }
 
 /* The same as test_service_close() for a server that has received its SIGTERM: a second one
