@@ -91,8 +91,10 @@ def measure(port, request, clients, seconds):
         add()
     begin = time.monotonic() + min(3, seconds / 3)  # the queue fills before
     until = begin + seconds
-    while (now := time.monotonic()) < until:
-        for key, events in selector.select(0.1):
+    while time.monotonic() < until:
+        ready = selector.select(0.1)
+        now = time.monotonic()
+        for key, events in ready:
             connection = key.data
             done = connection.receive() if events & selectors.EVENT_READ else False
             if done is None:
