@@ -10,8 +10,9 @@
  * that it is writable, another process may fill the pipe before the write(2). The thread opens the
  * file again, too, since open(2) may block as well.
  *
- * The ring is bounded. A line that does not fit is dropped and counted. When there is space
- * again, a line in the place of the dropped ones says how many were dropped.
+ * The ring is bounded. A line that does not fit, or that the disk does not take, is dropped and
+ * counted. When there is space again, a line in the place of the dropped ones says how many were
+ * dropped.
  *
  * Lock. `lock` protects the ring and is never held during write(2) and open(2).
  *
@@ -31,8 +32,9 @@
 
 #define FLUSH_PATIENCE_MS 250
 
-/* Writes a line, however long that takes. */
-static void write_out(int fd, const char *text, size_t length)
+/* Writes a line, however long that takes. Returns false if it cannot be written, because the disk
+ * is full, for example. */
+static bool write_out(int fd, const char *text, size_t length)
 {
     while (length > 0) {
         ssize_t got = write(fd, text, length);
@@ -44,9 +46,10 @@ static void write_out(int fd, const char *text, size_t length)
             struct pollfd wait = {.fd = fd, .events = POLLOUT};
             poll(&wait, 1, -1);
         } else if (got == 0 || errno != EINTR) {
-            return; /* the log itself cannot be written, so there is nowhere to report it */
+            return false;
         }
     }
+    return true;
 }
 
 /* Appends a line if it fits; under the lock. */
@@ -89,6 +92,19 @@ static void report_dropped(struct adl_log_ring *ring)
         ring->dropped = 0;
 }
 
+/* Notes whether a line could be written; under the lock. Those that could not are reported when one
+ * can: a report in their place could not be written either. */
+static void note_result(struct adl_log_ring *ring, bool any, bool written)
+{
+    if (any && !written) {
+        ring->lost++;
+        ring->dropped_total++;
+    } else if (written) {
+        ring->dropped += ring->lost;
+        ring->lost = 0;
+    }
+}
+
 /* Opens the file again, which a program may have moved away. */
 static void open_again(struct adl_log_ring *ring)
 {
@@ -117,11 +133,11 @@ static void *run(void *argument)
         pthread_mutex_unlock(&ring->lock);
         if (reopen && ring->path)
             open_again(ring);
-        if (any)
-            write_out(ring->fd, line.text, line.length);
+        bool written = any && write_out(ring->fd, line.text, line.length);
         pthread_mutex_lock(&ring->lock);
         ring->writing = false;
         ring->written += any;
+        note_result(ring, any, written);
         if (ring->length == 0)
             report_dropped(ring);
     }
@@ -158,7 +174,7 @@ void adl_log_ring_flush(struct adl_log_ring *ring)
 void adl_log_ring_put(struct adl_log_ring *ring, const struct adl_log_line *line)
 {
     if (!ring->running) {
-        write_out(ring->fd, line->text, line->length);
+        (void)!write_out(ring->fd, line->text, line->length);
         return;
     }
     pthread_mutex_lock(&ring->lock);

@@ -34,6 +34,7 @@ struct adl_log_ring {
     size_t begin, length; /* the part in use, which may wrap around */
     uint64_t written;     /* lines written; shows progress */
     uint64_t dropped;     /* lines dropped since the last report */
+    uint64_t lost;        /* lines that could not be written since one could */
     uint64_t dropped_total;
     bool running; /* the thread was started */
     bool writing; /* the thread has taken a line and is not done with it */

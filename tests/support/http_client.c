@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "server/commands/command.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
@@ -27,6 +28,21 @@
 
 #define PATIENCE_MS 30000
 #define AS_PROGRAM "ADL_TEST_AS_PROGRAM"
+
+static void fail_memory(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)context;
+    adl_mem_fail_nth((uint64_t)info->si_value.sival_int);
+}
+
+/* SIGRTMIN with a number n makes the n-th allocation from then on fail. */
+static void signal_fails_memory(void)
+{
+    struct sigaction take = {.sa_sigaction = fail_memory, .sa_flags = SA_RESTART | SA_SIGINFO};
+
+    sigaction(SIGRTMIN, &take, NULL);
+}
 
 /* With this variable set, the test program runs as adl-server. */
 __attribute__((constructor)) static void be_the_program(int argc, char **argv)
@@ -36,6 +52,7 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
     /* A test that ends early leaves no server behind, which would hold the pipes of `make` open and
      * keep it waiting. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal_fails_memory();
     const struct adl_command *command = adl_command_find(argv[1]);
     if (adl_streams_begin() < 0)
         exit(1);
@@ -222,6 +239,12 @@ void test_server_signal(const struct test_server *server, int number)
 {
     if (server->pid > 0)
         test_kill(server->pid, number);
+}
+
+void test_server_fail_memory(const struct test_server *server, int nth)
+{
+    if (server->pid > 0)
+        sigqueue(server->pid, SIGRTMIN, (union sigval){.sival_int = nth});
 }
 
 int test_server_stop(struct test_server *server)
