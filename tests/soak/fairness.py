@@ -5,7 +5,7 @@
 
 Starts the server (by default build/adl-server with the model that ships, on a free port), and
 for each row sends the requests of one normal client, one after the other on one connection, for
-some seconds, while the hostile clients of the row do their worst. Prints the normal client's
+some seconds, while the hostile clients of the row do their worst. Prints as a Markdown table the normal client's
 requests in a second and its 50th and 99th percentile, the answers that the hostile clients got,
 the time that /healthz takes, and the largest resident memory of the server. Each row is followed
 by a measurement of the normal client alone, so that both figures come from the same minute, and
@@ -311,7 +311,8 @@ def rows(photo, big):
     table.append(("1200 idle connections", 1200, "idle"))
     table.append(("a job", 1, "job"))
     for count in (10, 100):
-        for name, what in (("plain", plain), ("top_k=100", hundred), ("1-bit PNG", bomb)):
+        for name, what in (("plain", plain), ("top_k=100", hundred), ("PNG maps", maps),
+                           ("lossless WebP", wide), ("1-bit PNG", bomb)):
             table.append((f"{count} x {name} (long)", count, what))
     return table
 
@@ -370,8 +371,8 @@ def main():
     bad = 0
     try:
         print(
-            f"{'beside it':42} {'req/s':>7} {'p50':>6} {'p99':>7} {'alone':>6} {'share':>5} "
-            f"{'failed':>6} {'health':>7} {'MiB':>5}  hostile answers",
+            "| beside it | requests/s | p50, ms | p99, ms | alone | share | failed | health, ms | MiB "
+            "| hostile answers |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
             flush=True,
         )
         for row in rows(photo, big):
@@ -387,9 +388,9 @@ def main():
             share = rate / alone if alone else 0
             bad += arguments.least_share is not None and share < arguments.least_share
             print(
-                f"{name:42} {rate:7.1f} {percentile(times, 0.5):6.1f} "
-                f"{percentile(times, 0.99):7.1f} {alone:6.1f} {share:5.2f} {failed:6} "
-                f"{health:7.1f} {most:5.0f}  {answers}",
+                f"| {name} | {rate:.1f} | {percentile(times, 0.5):.1f} | "
+                f"{percentile(times, 0.99):.1f} | {alone:.1f} | {share:.2f} | {failed} | "
+                f"{health:.1f} | {most:.0f} | {answers} |",
                 flush=True,
             )
     finally:

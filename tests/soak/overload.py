@@ -146,7 +146,9 @@ def main():
                 break
         time.sleep(0.05)
     capacity = None
-    print("clients   200/s  share   503/s  lost   p50 ms   p99 ms  200/cpu-s  share  clients' cpu")
+    print("| clients | 200, 1/s | share | 503, 1/s | lost | p50, ms | p99, ms "
+          "| 200 for a second of the server's processor time | share | clients' processor time |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for clients in map(int, options.clients.split(",")):
         cpu, spent = time.process_time(), cpu_seconds(server.pid)
         counts, lost, times = measure(port, request, clients, options.seconds)
@@ -158,10 +160,10 @@ def main():
         times.sort()
         if not times:
             times = [float("nan")]
-        print(f"{clients:7} {good:7.1f} {good / capacity[0]:6.0%} {counts[503] / options.seconds:7.1f} "
-              f"{lost:5} {1e3 * times[len(times) // 2]:8.0f} "
-              f"{1e3 * times[int(0.99 * (len(times) - 1))]:8.0f} {each:10.1f} "
-              f"{each / capacity[1]:6.0%} {cpu:8.0%}", flush=True)
+        print(f"| {clients} | {good:.1f} | {good / capacity[0]:.0%} | "
+              f"{counts[503] / options.seconds:.1f} | {lost} | {1e3 * times[len(times) // 2]:.0f} | "
+              f"{1e3 * times[int(0.99 * (len(times) - 1))]:.0f} | {each:.1f} | "
+              f"{each / capacity[1]:.0%} | {cpu:.0%} |", flush=True)
     server.terminate()
     return 1 if server.wait() else 0
 
