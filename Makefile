@@ -264,7 +264,8 @@ check-arm: all
 #: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
 #:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; training in
 #:                      1, 2 and 4 processes under MPI, and their memory; what a normal
-#:                      client gets beside hostile ones; whether the end of a server loses a request;
+#:                      client gets beside hostile ones; whether the end of a server loses a request,
+#:                      and whether 100,000 requests leave memory behind;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
 #:                      root; the Debian is made once, in the build directory); and the package of
 #:                      make deb, installed, upgraded and purged there, and built twice,
@@ -278,12 +279,13 @@ soak: $(PROGRAM)
 	@tests/soak/rank_memory.py '$(PROGRAM)'; status=$$?; [ $$status = 77 ] || exit $$status
 	@tests/soak/drain.py '$(PROGRAM)'
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
+	@tests/soak/endure.py --program '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/package.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/image.sh; status=$$?; [ $$status = 77 ] || exit $$status
 
 # Each fuzz target is a program of its own that replays files and mutates them.
-$(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
+$(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(if $(LIBFUZZER),,$(OBJ)/tests/fuzz/driver.c.o) $(TESTED_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
 
@@ -292,6 +294,12 @@ fuzz-targets: $(FUZZERS)
 fuzz:
 	@$(MAKE) --no-print-directory $(JOBS) SAN=address,undefined fuzz-targets
 	@BUILD='$(BUILD)' tests/fuzz/run.sh $(or $(SECONDS),60)
+
+#: make libfuzzer       the same by clang's libFuzzer, guided by coverage: TARGET=http for
+#:                      SECONDS=60, one process; new inputs and a report in build/libfuzzer/TARGET
+.PHONY: libfuzzer
+libfuzzer:
+	@BUILD='$(BUILD)' MAKE='$(MAKE)' tests/fuzz/libfuzzer.sh '$(or $(TARGET),http)' $(or $(SECONDS),60)
 
 # --- training ----------------------------------------------------------------
 
