@@ -12,7 +12,9 @@ import { safePath, zip } from './zip.js';
 
 /** @typedef {{x0: number, y0: number, x1: number, y1: number, label: string, score?: number}}
  *     LabelledBox */
-/** @typedef {{name: string, width: number, height: number, boxes: LabelledBox[]}} Picture */
+/** @typedef {{name: string, width: number, height: number, boxes: LabelledBox[],
+ *     drafted?: boolean}} Picture a picture, `drafted` if nobody has looked at it, which its boxes say
+ *     where there are any */
 /** @typedef {{name: string, type: string, data: string | Uint8Array}} ExportFile */
 
 /** The classes, and after them the labels of boxes that are none. Two classes may have one name,
@@ -176,13 +178,13 @@ export function vocFiles(pictures) {
 
 /* --- Label Studio ---------------------------------------------------------- */
 
-/** A task for each picture. What nobody has looked at (boxes with scores) is a prediction, which
- * Label Studio offers for correction; the rest is an annotation. Its numbers are percentages of the
+/** A task for each picture. What nobody has looked at (boxes with scores, or that there are none) is
+ * a prediction, which Label Studio offers for correction; the rest is an annotation. Its numbers are percentages of the
  * picture's sides. The labelling interface needs an Image called "image" and RectangleLabels called
  * "label".
  * @param {Picture[]} pictures @param {string} [model] the name of the model that drafted */
 export function labelStudioOf(pictures, model = 'adl-server') {
-    return pictures.map(({ name, width, height, boxes }) => {
+    return pictures.map(({ name, width, height, boxes, drafted: untouched = false }) => {
         const result = boxes.map((box, index) => ({
             id: `box${index + 1}`, type: 'rectanglelabels', from_name: 'label', to_name: 'image',
             original_width: width, original_height: height, image_rotation: 0,
@@ -196,13 +198,13 @@ export function labelStudioOf(pictures, model = 'adl-server') {
             },
             ...(box.score === undefined ? {} : { score: Number(short(box.score)) }),
         }));
-        const drafted = boxes.length > 0 && boxes.every((box) => box.score !== undefined);
+        const drafted = boxes.length > 0 ? boxes.every((box) => box.score !== undefined) : untouched;
         return {
             data: { image: name },
             annotations: drafted ? [] : [{ result }],
             predictions: drafted ? [{
                 model_version: model, result,
-                score: Number(short(Math.max(...boxes.map((box) => Number(box.score))))),
+                score: Number(short(Math.max(0, ...boxes.map((box) => Number(box.score))))),
             }] : [],
         };
     });

@@ -178,9 +178,10 @@ export function reviewed() {
  * of all that were answered. @returns {import('./exports.js').Picture[]} */
 export function forExport() {
     const own = reviewed();
-    return (own.length > 0 ? own : store.pictures).flatMap((picture) => {
+    const drafted = own.length === 0;
+    return (drafted ? store.pictures : own).flatMap((picture) => {
         const size = sizeOf(picture);
-        return size ? [{ name: picture.name, ...size, boxes: boxesOn(picture) }] : [];
+        return size ? [{ name: picture.name, ...size, boxes: boxesOn(picture), drafted }] : [];
     });
 }
 

@@ -192,22 +192,20 @@ static double best_score(const struct adl_predictions *predictions)
 void adl_label_studio_put_task(struct adl_str *out, const struct adl_box_picture *picture)
 {
     struct adl_str result = {0};
-    size_t count = put_boxes(&result, picture, put_result);
 
+    (void)put_boxes(&result, picture, put_result);
     out->failed |= result.failed;
+    /* Nobody has looked: that nothing was found is a prediction as well, not an annotation, from
+     * which a training would learn that there is nothing. */
     adl_str_puts(out, "{\"data\":{\"image\":");
     adl_export_put_json(out, picture->name);
-    if (count == 0) {
-        adl_str_puts(out, "},\"annotations\":[{\"result\":[]}],\"predictions\":[]}");
-    } else {
-        adl_str_puts(out, "},\"annotations\":[],\"predictions\":[{\"model_version\":");
-        adl_export_put_json(out, picture->model_name);
-        adl_str_puts(out, ",\"result\":[");
-        adl_str_append(out, result.data ? result.data : "", result.length);
-        adl_str_puts(out, "],\"score\":");
-        adl_export_put_short(out, best_score(picture->predictions));
-        adl_str_puts(out, "}]}");
-    }
+    adl_str_puts(out, "},\"annotations\":[],\"predictions\":[{\"model_version\":");
+    adl_export_put_json(out, picture->model_name);
+    adl_str_puts(out, ",\"result\":[");
+    adl_str_append(out, result.data ? result.data : "", result.length);
+    adl_str_puts(out, "],\"score\":");
+    adl_export_put_short(out, best_score(picture->predictions));
+    adl_str_puts(out, "}]}");
     adl_str_release(&result);
 }
 

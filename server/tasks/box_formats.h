@@ -32,8 +32,8 @@ void adl_yolo_put_boxes(struct adl_str *out, const struct adl_box_picture *pictu
 /* The XML of one image as VOC2007 has it: pixels are counted from 1. It holds no score. */
 void adl_voc_put_xml(struct adl_str *out, const struct adl_box_picture *picture);
 
-/* A task of Label Studio with the boxes as a prediction, in percent of the sides; and with an empty
- * annotation instead if there are none. */
+/* A task of Label Studio with the boxes as a prediction, in percent of the sides; an empty one if
+ * there are none. */
 void adl_label_studio_put_task(struct adl_str *out, const struct adl_box_picture *picture);
 
 /* The header line, and a line a box; an image without boxes has one line without label and box. */

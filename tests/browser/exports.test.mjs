@@ -75,8 +75,9 @@ test('Pascal VOC: pixels from 1, texts escaped, well formed', (t) => {
 
 test('Label Studio: percentages; what nobody has looked at is a prediction', () => {
     const drafted = { ...pictures[0], boxes: [pictures[0].boxes[0]] };
-    const [mixed, empty, , prediction] =
-        exports.labelStudioOf([...pictures, drafted], 'my model');
+    const bare = { ...pictures[0], boxes: [], drafted: true };
+    const [mixed, empty, , prediction, nothing] =
+        exports.labelStudioOf([...pictures, drafted, bare], 'my model');
     assert.equal(mixed.data.image, 'zoo/a, "b".jpg');
     assert.deepEqual(mixed.annotations[0].result[0].value,
         { rotation: 0, x: 5, y: 20, width: 25, height: 20, rectanglelabels: ['African_elephant'] });
@@ -84,6 +85,8 @@ test('Label Studio: percentages; what nobody has looked at is a prediction', () 
     assert.deepEqual(prediction.annotations, []);
     assert.equal(prediction.predictions[0].model_version, 'my model');
     assert.equal(prediction.predictions[0].score, 0.5);
+    assert.deepEqual([nothing.annotations, nothing.predictions],
+        [[], [{ model_version: 'my model', result: [], score: 0 }]]);
 });
 
 test('CSV: as RFC 4180 has it, and no formula for a spreadsheet', (t) => {

@@ -113,8 +113,8 @@ static void label_studio_gets_predictions(void)
                                        "\"height\":20.833333",
                                        "\"=d\\ne\"", "0.007813") "],\"score\":0.375}]}");
     adl_label_studio_put_task(&text, &empty);
-    expect(&text, "{\"data\":{\"image\":\"-e.png\"},\"annotations\":[{\"result\":[]}],"
-                  "\"predictions\":[]}");
+    expect(&text, "{\"data\":{\"image\":\"-e.png\"},\"annotations\":[],\"predictions\":["
+                  "{\"model_version\":\"m\",\"result\":[],\"score\":0}]}");
 }
 
 static void csv_has_no_formulas(void)
