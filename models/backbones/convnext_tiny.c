@@ -16,6 +16,7 @@
  * before. ADL may follow the blocks; by default it follows the first of the last stage but one, and
  * the first and the last of the last stage. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -127,6 +128,33 @@ static bool is_head(const char *name)
     return strncmp(name, "classifier.2.", 13) == 0 || adl_arch_is_branch(name);
 }
 
+/* timm's names: its stages begin with what halves the map. */
+static bool timm_name(const char *name, char *out, size_t size)
+{
+    static const struct adl_timm_part ends[] = {{"features.0.0.", "stem.0."},
+                                                {"features.0.1.", "stem.1."},
+                                                {"classifier.0.", "head.norm."},
+                                                {"classifier.2.", "head.fc."},
+                                                {0}};
+    static const struct adl_timm_part halving[] = {
+        {"0.", "downsample.0."}, {"1.", "downsample.1."}, {0}};
+    static const struct adl_timm_part parts[] = {{"block.0.", "conv_dw."}, {"block.2.", "norm."},
+                                                 {"block.3.", "mlp.fc1."}, {"block.5.", "mlp.fc2."},
+                                                 {"layer_scale", "gamma"}, {0}};
+    int number, block, used = 0;
+    char start[40];
+
+    if (sscanf(name, "features.%1d.%n", &number, &used) < 1 || used == 0 || number == 0)
+        return adl_timm_name(ends, "", name, out, size);
+    snprintf(start, sizeof start, "stages.%d.", number / 2);
+    if (number % 2 == 0)
+        return adl_timm_name(halving, start, name + used, out, size);
+    if (sscanf(name, "features.%1d.%2d.%n", &number, &block, &used) < 2)
+        return false;
+    snprintf(start, sizeof start, "stages.%d.blocks.%d.", number / 2, block);
+    return adl_timm_name(parts, start, name + used, out, size);
+}
+
 const struct adl_backbone adl_backbone_convnext_tiny = {
     .name = "convnext_tiny",
     .bn_eps = 1e-6,
@@ -137,4 +165,5 @@ const struct adl_backbone adl_backbone_convnext_tiny = {
     .adl_default = DEFAULT_PLACES,
     .build = build,
     .is_head = is_head,
+    .former_name = timm_name,
 };

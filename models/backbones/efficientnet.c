@@ -11,6 +11,7 @@
  * the depthwise convolutions that begin the stages with 14x14 and 7x7 pixels, and the last map. */
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/size.h"
 #include "models/backbones/classifier.h"
@@ -106,6 +107,38 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_classifier_add(graph, arch, base, x, classifier, ADL_COUNT(classifier));
 }
 
+/* timm's names. The blocks of the first stage have no convolution that widens the map. */
+static bool timm_name(const char *name, char *out, size_t size)
+{
+    static const struct adl_timm_part ends[] = {
+        {"features.0.0.", "conv_stem."},  {"features.0.1.", "bn1."},
+        {"features.8.0.", "conv_head."},  {"features.8.1.", "bn2."},
+        {"classifier.1.", "classifier."}, {0}};
+    static const struct adl_timm_part narrow[] = {{"0.0.", "conv_dw."},
+                                                  {"0.1.", "bn1."},
+                                                  {"1.fc1.", "se.conv_reduce."},
+                                                  {"1.fc2.", "se.conv_expand."},
+                                                  {"2.0.", "conv_pw."},
+                                                  {"2.1.", "bn2."},
+                                                  {0}};
+    static const struct adl_timm_part wide[] = {{"0.0.", "conv_pw."},
+                                                {"0.1.", "bn1."},
+                                                {"1.0.", "conv_dw."},
+                                                {"1.1.", "bn2."},
+                                                {"2.fc1.", "se.conv_reduce."},
+                                                {"2.fc2.", "se.conv_expand."},
+                                                {"3.0.", "conv_pwl."},
+                                                {"3.1.", "bn3."},
+                                                {0}};
+    int stage, block, used = 0;
+    char start[40];
+
+    if (sscanf(name, "features.%1d.%2d.block.%n", &stage, &block, &used) < 2 || used == 0)
+        return adl_timm_name(ends, "", name, out, size);
+    snprintf(start, sizeof start, "blocks.%d.%d.", stage - 1, block);
+    return adl_timm_name(stage == 1 ? narrow : wide, start, name + used, out, size);
+}
+
 #define ROW(b)                                                                                     \
     const struct adl_backbone adl_backbone_efficientnet_##b = {                                    \
         .name = "efficientnet_" #b,                                                                \
@@ -118,6 +151,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
         .adl_default = DEFAULT_PLACES,                                                             \
         .build = build,                                                                            \
         .is_head = adl_torchvision_is_head,                                                        \
+        .former_name = timm_name,                                                                  \
     };
 ROW(b0)
 ROW(b1)

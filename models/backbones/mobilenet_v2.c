@@ -9,6 +9,8 @@
  * among the latter, and the last map: values after an activation, as in the networks of the
  * reference implementation. */
 
+#include <stdio.h>
+
 #include "base/size.h"
 #include "models/backbones/classifier.h"
 #include "models/backbones/torchvision.h"
@@ -71,6 +73,38 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_classifier_add(graph, arch, base, x, classifier, ADL_COUNT(classifier));
 }
 
+/* timm's names, in which blocks with maps of equal channels are counted together. */
+static bool timm_name(const char *name, char *out, size_t size)
+{
+    static const struct adl_timm_part ends[] = {
+        {"features.0.0.", "conv_stem."},  {"features.0.1.", "bn1."},
+        {"features.18.0.", "conv_head."}, {"features.18.1.", "bn2."},
+        {"classifier.1.", "classifier."}, {0}};
+    static const struct adl_timm_part first[] = {
+        {"0.0.", "conv_dw."}, {"0.1.", "bn1."}, {"1.", "conv_pw."}, {"2.", "bn2."}, {0}};
+    static const struct adl_timm_part others[] = {{"0.0.", "conv_pw."},
+                                                  {"0.1.", "bn1."},
+                                                  {"1.0.", "conv_dw."},
+                                                  {"1.1.", "bn2."},
+                                                  {"2.", "conv_pwl."},
+                                                  {"3.", "bn3."},
+                                                  {0}};
+    int number, used = 0, stage = 0, block = 0;
+    char start[40];
+
+    if (sscanf(name, "features.%2d.conv.%n", &number, &used) < 1 || used == 0)
+        return adl_timm_name(ends, "", name, out, size);
+    if (number > (int)ADL_COUNT(blocks))
+        return false;
+    for (int i = 1; i < number; i++) {
+        bool same = blocks[i].channels == blocks[i - 1].channels;
+        stage += !same;
+        block = same ? block + 1 : 0;
+    }
+    snprintf(start, sizeof start, "blocks.%d.%d.", stage, block);
+    return adl_timm_name(number == 1 ? first : others, start, name + used, out, size);
+}
+
 const struct adl_backbone adl_backbone_mobilenet_v2 = {
     .name = "mobilenet_v2",
     .bn_eps = 1e-5,
@@ -81,4 +115,5 @@ const struct adl_backbone adl_backbone_mobilenet_v2 = {
     .adl_default = DEFAULT_PLACES,
     .build = build,
     .is_head = adl_torchvision_is_head,
+    .former_name = timm_name,
 };

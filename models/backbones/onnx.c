@@ -20,5 +20,9 @@ static bool is_head(const char *name)
     return false;
 }
 
-const struct adl_backbone adl_backbone_onnx = {
-    .name = "onnx", .bn_eps = 1e-5, .has_base = true, .build = build, .is_head = is_head};
+const struct adl_backbone adl_backbone_onnx = {.name = "onnx",
+                                               .bn_eps = 1e-5,
+                                               .has_base = true,
+                                               .has_fine_base = true,
+                                               .build = build,
+                                               .is_head = is_head};

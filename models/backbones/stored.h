@@ -44,6 +44,7 @@ struct adl_stored {
     int place_count;
     uint32_t place_default; /* bit i: places[i] */
     int early, late;        /* two of them below the features, of the same sides; -1: none */
+    int fine;               /* the last of them that has larger sides than the features; -1: none */
 };
 
 struct adl_stored *adl_stored_create(struct adl_error *err) ADL_MUST_CHECK;

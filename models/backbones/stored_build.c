@@ -3,7 +3,12 @@
  * above the last map.
  *
  * Each node adds one value, and so does each layer of a method, so the value that a node reads in
- * the graph follows from its number in the description and the number of layers before it. */
+ * the graph follows from its number in the description and the number of layers before it.
+ *
+ * A method such as BAS begins its branches at a finer map than the last one, and runs what is
+ * between the two more than once. As every path goes through that map, the nodes above it can be
+ * appended to any other value of its shape. No layers of methods are among them, as in the
+ * backbones. */
 
 #include <string.h>
 
@@ -26,6 +31,10 @@ struct builder {
     int first;       /* the value of the first node */
     int layers;      /* of methods, after each place */
     uint32_t places; /* bit i: layers follow stored->places[i] */
+    /* Where only the nodes above a value are appended: the network below, that value, and what
+     * takes its place. */
+    const struct builder *below;
+    int base, input;
 };
 
 /* Returns the number of layers that are appended before the value `value`, or, with `after`, before
@@ -44,6 +53,10 @@ static int layers_before(const struct builder *b, int value, bool after)
  * layers behind it make of it. */
 static int graph_value(const struct builder *b, int value, bool after)
 {
+    if (b->below && value <= b->base)
+        return value == b->base ? b->input : graph_value(b->below, value, after);
+    if (b->below)
+        return b->first + value - b->base - 1;
     return value == 0 ? 0 : b->first + value - 1 + layers_before(b, value, after);
 }
 
@@ -62,8 +75,8 @@ static int append(const struct builder *b, int index)
     for (int i = 0; i < node.input_count; i++)
         in[i] = graph_value(b, node.inputs[i], true);
     /* A parameter that an earlier node has is read again, not trained again: by the class map of a
-     * classifier of several layers. */
-    bool copy = weight && adl_graph_find_param(graph, weight) >= 0;
+     * classifier of several layers. What is appended a second time is a copy as a whole. */
+    bool copy = !b->below && weight && adl_graph_find_param(graph, weight) >= 0;
     if (copy)
         adl_graph_begin_copy(graph, "map");
     int value = node.op->build(graph, &node, in);
@@ -116,18 +129,38 @@ static void set_ends(const struct builder *b)
     }
 }
 
+/* Appends the nodes above the finer map to the value x; returns the last map. */
+static int upper(struct adl_graph *graph, const void *context, int x)
+{
+    const struct builder *below = context;
+    struct builder b = *below;
+    int value = x;
+
+    b.first = adl_graph_value_count(graph);
+    b.layers = 0;
+    b.below = below;
+    b.base = b.stored->fine;
+    b.input = x;
+    for (int i = b.base; value >= 0 && i < b.stored->features; i++)
+        value = append(&b, i);
+    return value;
+}
+
 /* Ends the network with the branches of a method. */
 static void add_branches(const struct builder *b, const struct adl_arch *arch)
 {
     const struct adl_stored *stored = b->stored;
-    int features = graph_value(b, stored->features, false);
+    bool fine = adl_arch_has_fine_base(arch);
+    int features = graph_value(b, fine ? stored->fine : stored->features, false);
     int channels = adl_graph_value(b->graph, features)->shape.c;
     channels = ADL_MAX(ADL_MIN(channels, MOST_HEAD_CHANNELS), LEAST_HEAD_CHANNELS);
     struct adl_method_base base = {.features = features,
                                    .head_channels = channels,
                                    .side_channels = channels,
                                    .classifier = "SPG_A4",
-                                   .xavier = adl_arch_has_named_stages(arch)};
+                                   .xavier = adl_arch_has_named_stages(arch),
+                                   .upper = upper,
+                                   .context = b};
 
     if (adl_arch_has_named_stages(arch) && (stored->early < 0 || stored->late < 0)) {
         adl_graph_fail(b->graph,
@@ -165,7 +198,8 @@ void adl_stored_build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     const struct adl_stored *stored = arch->stored;
     const bool branches = adl_arch_branches(arch) != NULL;
-    const int count = branches ? stored->features : stored->count;
+    const bool fine = adl_arch_has_fine_base(arch);
+    const int count = fine ? stored->fine : branches ? stored->features : stored->count;
     const struct builder b = {.graph = graph,
                               .stored = stored,
                               .num_classes = arch->num_classes,
@@ -174,6 +208,13 @@ void adl_stored_build(struct adl_graph *graph, const struct adl_arch *arch)
                               .places = arch->adl_places};
     int value = 0;
 
+    if (fine && stored->fine < 0) {
+        adl_graph_fail(graph,
+                       "the method %s needs a map of larger sides than the last one, through which "
+                       "all of the network goes; this network has none",
+                       adl_arch_branches(arch)->name);
+        return;
+    }
     for (int i = 0; value >= 0 && i < count; i++) {
         value = append(&b, i);
         if (value >= 0 && b.layers > 0 && is_place(&b, i + 1))

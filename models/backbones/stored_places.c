@@ -167,6 +167,21 @@ static void choose_sides(struct adl_stored *stored, const struct adl_graph *grap
     stored->late = early < late ? late : -1;
 }
 
+/* Sets the map at which branches begin that want a finer one than the features: the last before the
+ * sides shrink to theirs. Values after an activation are preferred, as for the default. */
+static void choose_fine(struct adl_stored *stored, const struct adl_graph *graph,
+                        const struct chosen *chosen)
+{
+    struct adl_shape f = adl_graph_value(graph, stored->features)->shape;
+
+    for (int i = 0; i < chosen->count; i++) {
+        int value = stored->places[chosen->places[i]];
+        struct adl_shape s = adl_graph_value(graph, value)->shape;
+        if (value < stored->features && s.h > f.h && s.w > f.w)
+            stored->fine = value;
+    }
+}
+
 /* Fills in the readers of values among the nodes that the features depend on. */
 static void count_readers(const struct adl_stored *stored, int *last, int *readers, bool *needed)
 {
@@ -195,7 +210,7 @@ int adl_stored_find_places(struct adl_stored *stored, int num_classes, int input
 
     stored->place_count = 0;
     stored->place_default = 0;
-    stored->early = stored->late = -1;
+    stored->early = stored->late = stored->fine = -1;
     if (!last || !readers || !needed) {
         adl_fail_nomem(err, "the network");
         goto out;
@@ -211,6 +226,7 @@ int adl_stored_find_places(struct adl_stored *stored, int num_classes, int input
     int stages = find_stages(stored, graph, &chosen, first);
     choose_default(stored, &chosen, first, stages);
     choose_sides(stored, graph);
+    choose_fine(stored, graph, &chosen);
     result = 0;
 out:
     adl_graph_free(graph);

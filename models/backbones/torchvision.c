@@ -2,6 +2,7 @@
 
 #include "models/backbones/torchvision.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -108,4 +109,17 @@ int adl_torchvision_inverted(struct adl_graph *graph, const struct adl_arch *arc
 bool adl_torchvision_is_head(const char *name)
 {
     return strncmp(name, "classifier.", 11) == 0 || adl_arch_is_branch(name);
+}
+
+bool adl_timm_name(const struct adl_timm_part *parts, const char *start, const char *rest,
+                   char *out, size_t size)
+{
+    for (; parts->ours; parts++) {
+        size_t length = strlen(parts->ours);
+        if (strncmp(rest, parts->ours, length) != 0)
+            continue;
+        int used = snprintf(out, size, "%s%s%s", start, parts->timms, rest + length);
+        return used > 0 && (size_t)used < size;
+    }
+    return false;
 }

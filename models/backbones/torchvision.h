@@ -54,4 +54,15 @@ int adl_torchvision_place(struct adl_graph *graph, const struct adl_arch *arch, 
 /* `is_head` of networks whose classifier is "classifier", or the layer `last` of it. */
 bool adl_torchvision_is_head(const char *name);
 
+/* A layer of torchvision's and of timm's. */
+struct adl_timm_part {
+    const char *ours, *timms;
+};
+
+/* Writes `start` and what stands after the name of the layer in `rest`, in timm's names, to `out`:
+ * "blocks.0.0." and "bn1.weight" for `rest` "conv.0.1.weight" and a row {"conv.0.1.", "bn1."}. The
+ * list ends with a row of NULL. Returns false if there is no such layer, or no room. */
+bool adl_timm_name(const struct adl_timm_part *parts, const char *start, const char *rest,
+                   char *out, size_t size);
+
 #endif

@@ -20,6 +20,9 @@
 #include "base/str.h"
 #include "models/file/quantised.h"
 
+/* The variants before it differ in the numbers in names. */
+#define FORMER (ADL_MATCH_VARIANTS - 1)
+
 /* Returns variant `i` of those whose numbering a file may have; variant 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
@@ -33,15 +36,21 @@ static struct adl_arch variant(const struct adl_arch *arch, int i)
     return v;
 }
 
+/* Sides of 1 at the end make no difference: a scale for each channel is [C], or [C, 1, 1]. */
 static bool same_shape(const struct adl_param *param, const struct adl_tensor *tensor)
 {
-    return param->rank == tensor->rank &&
-           memcmp(param->shape, tensor->shape, (size_t)param->rank * sizeof *param->shape) == 0;
+    for (int d = 0; d < param->rank || d < tensor->rank; d++)
+        if ((d < param->rank ? param->shape[d] : 1) != (d < tensor->rank ? tensor->shape[d] : 1))
+            return false;
+    return true;
 }
 
 const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *name, char *text,
                                size_t size)
 {
+    if (i == FORMER)
+        return arch->backbone->former_name && arch->backbone->former_name(name, text, size) ? text
+                                                                                            : name;
     struct adl_arch to = variant(arch, i);
     bool renumbered =
         i > 0 && arch->backbone->renumber && arch->backbone->renumber(arch, &to, name, text, size);
@@ -151,7 +160,7 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
 
     struct adl_arch best = *arch;
     size_t best_score = score(match, arch, arch);
-    for (int i = 1; i < ADL_MATCH_VARIANTS && arch->backbone->renumber; i++) {
+    for (int i = 1; i < FORMER && arch->backbone->renumber; i++) {
         if (i & 4 && !adl_arch_branches(arch))
             break;
         struct adl_arch from = variant(arch, i);

@@ -29,9 +29,9 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
 void adl_match_share(struct adl_match *match, const struct adl_arch *arch);
 void adl_match_release(struct adl_match *match);
 
-/* Number of variants of a network, which may differ in the numbers in parameter names.
- * Variant 0 is the graph's own. */
-#define ADL_MATCH_VARIANTS 8
+/* Number of variants of a network, which may differ in the numbers in parameter names, or be public
+ * code that calls them otherwise (the last one). Variant 0 is the graph's own. */
+#define ADL_MATCH_VARIANTS 9
 /* Returns the name that the parameter `name` of `arch` has in variant `i`: `name` itself,
  * or another name, which is written to the `size` bytes of `text`. */
 const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *name, char *text,

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -240,8 +241,15 @@ static bool is_larger(const char *name)
     return false;
 }
 
+/* GOLDEN=NAME: only this network, as it is (tests/arm/check.sh). */
 static void values_are_torchvisions(void)
 {
+    const char *golden = getenv("GOLDEN");
+
+    if (golden && *golden) {
+        check_values(golden, 2);
+        return;
+    }
     for (size_t i = 0; i < ADL_COUNT(rows); i++) {
         check_values(rows[i].name, 2);
         /* Others of the family are built by the same lines. */
@@ -372,8 +380,118 @@ static void former_names_are_found(void)
     adl_graph_free(graph);
 }
 
+/* The names and shapes of timm's networks, as far as they are others: those of the first and the
+ * last layers and of a block of each kind, written down from its code. */
+static void timms_names_are_found(void)
+{
+    static const struct {
+        const struct adl_backbone *backbone;
+        struct {
+            const char *name;
+            size_t shape[4];
+        } tensors[16];
+    } nets[] = {
+        {&adl_backbone_efficientnet_b0,
+         {{"conv_stem.weight", {32, 3, 3, 3}},
+          {"bn1.running_mean", {32}},
+          {"blocks.0.0.conv_dw.weight", {32, 1, 3, 3}},
+          {"blocks.0.0.se.conv_reduce.weight", {8, 32, 1, 1}},
+          {"blocks.0.0.se.conv_expand.bias", {32}},
+          {"blocks.0.0.conv_pw.weight", {16, 32, 1, 1}},
+          {"blocks.0.0.bn2.weight", {16}},
+          {"blocks.2.1.conv_pw.weight", {240, 40, 1, 1}},
+          {"blocks.2.1.bn1.bias", {240}},
+          {"blocks.2.1.conv_dw.weight", {240, 1, 5, 5}},
+          {"blocks.2.1.se.conv_reduce.bias", {10}},
+          {"blocks.2.1.conv_pwl.weight", {40, 240, 1, 1}},
+          {"blocks.6.0.bn3.running_var", {320}},
+          {"conv_head.weight", {1280, 320, 1, 1}},
+          {"bn2.weight", {1280}},
+          {"classifier.weight", {1000, 1280}}}},
+        {&adl_backbone_mobilenet_v2,
+         {{"conv_stem.weight", {32, 3, 3, 3}},
+          {"bn1.weight", {32}},
+          {"blocks.0.0.conv_dw.weight", {32, 1, 3, 3}},
+          {"blocks.0.0.conv_pw.weight", {16, 32, 1, 1}},
+          {"blocks.0.0.bn2.weight", {16}},
+          {"blocks.1.1.conv_pw.weight", {144, 24, 1, 1}},
+          {"blocks.3.2.conv_dw.weight", {384, 1, 3, 3}},
+          {"blocks.4.0.conv_pwl.weight", {96, 384, 1, 1}},
+          {"blocks.5.2.bn3.weight", {160}},
+          {"blocks.6.0.conv_pwl.weight", {320, 960, 1, 1}},
+          {"conv_head.weight", {1280, 320, 1, 1}},
+          {"bn2.running_var", {1280}},
+          {"classifier.bias", {1000}}}},
+        {&adl_backbone_convnext_tiny,
+         {{"stem.0.weight", {96, 3, 4, 4}},
+          {"stem.1.bias", {96}},
+          {"stages.0.blocks.2.gamma", {96}},
+          {"stages.1.downsample.0.weight", {96}},
+          {"stages.1.downsample.1.weight", {192, 96, 2, 2}},
+          {"stages.1.blocks.0.conv_dw.weight", {192, 1, 7, 7}},
+          {"stages.2.blocks.8.norm.weight", {384}},
+          {"stages.2.blocks.8.mlp.fc1.weight", {1536, 384}},
+          {"stages.3.blocks.2.mlp.fc2.bias", {768}},
+          {"head.norm.weight", {768}},
+          {"head.fc.weight", {1000, 768}}}},
+    };
+
+    for (size_t i = 0; i < ADL_COUNT(nets); i++) {
+        struct adl_error err = {0};
+        struct adl_match match;
+        struct adl_arch arch;
+        size_t count = 0;
+        adl_arch_init(&arch, nets[i].backbone);
+        struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
+        struct adl_tensors *tensors = adl_tensors_create(&err);
+        CU_ASSERT_FATAL(graph && tensors);
+        for (; count < ADL_COUNT(nets[i].tensors) && nets[i].tensors[count].name; count++) {
+            int rank = 0;
+            while (rank < 4 && nets[i].tensors[count].shape[rank])
+                rank++;
+            CU_ASSERT(adl_tensors_add(tensors, nets[i].tensors[count].name, ADL_F32, rank,
+                                      nets[i].tensors[count].shape, &err) != NULL);
+        }
+        TEST_OK(adl_match_find(&match, &arch, graph, tensors, &err), &err);
+        if (match.fitting != count || match.misshapen || match.unexpected)
+            TEST_FAIL("%s: %zu of %zu fit, %zu have another shape, %zu are unknown",
+                      nets[i].backbone->name, match.fitting, count, match.misshapen,
+                      match.unexpected);
+        adl_match_release(&match);
+        adl_tensors_free(tensors);
+        adl_graph_free(graph);
+    }
+}
+
+/* No two parameters have one former name, and each is that of a layer of timm's. */
+static void former_names_differ(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(rows); i++) {
+        struct adl_error err = {0};
+        struct adl_arch arch;
+        adl_arch_init(&arch, adl_backbone_find(rows[i].name));
+        struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
+        struct adl_tensors *names = adl_tensors_create(&err);
+        CU_ASSERT_FATAL(graph && names);
+        int count = arch.backbone->former_name ? adl_graph_param_count(graph) : 0;
+        for (int k = 0; k < count; k++) {
+            char text[120];
+            const char *name = adl_graph_param(graph, k)->name;
+            bool other = arch.backbone->former_name(name, text, sizeof text);
+            if (!other && arch.backbone != &adl_backbone_densenet121)
+                TEST_FAIL("%s: %s has no other name", rows[i].name, name);
+            if (!adl_tensors_add(names, other ? text : name, ADL_F32, 1, &(size_t){1}, &err))
+                TEST_FAIL("%s: %s: %s", rows[i].name, name, err.message);
+        }
+        adl_tensors_free(names);
+        adl_graph_free(graph);
+    }
+}
+
 TEST_SUITE(torchvision, {"names are torchvision's", names_are_torchvisions},
            {"counts are the published ones", counts_are_the_published_ones},
            {"values are torchvision's", values_are_torchvisions},
            {"gradients are torch's", gradients_are_torchs},
-           {"former names are found", former_names_are_found});
+           {"former names are found", former_names_are_found},
+           {"timm's names are found", timms_names_are_found},
+           {"former names differ", former_names_differ});
