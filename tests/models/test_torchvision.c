@@ -41,6 +41,10 @@ static const struct row {
     {"convnext_tiny", 28589128, 224, 4.456},
 };
 
+/* Those with squeeze and excitation, which torchvision does not have: its modules with a block of
+ * make.py in each of theirs. */
+static const char *const excited[] = {"resnet18_se", "resnet34_se", "resnet101_se", "resnet152_se"};
+
 struct net {
     json_t *golden;
     struct adl_arch arch;
@@ -142,6 +146,12 @@ static void names_are_torchvisions(void)
             }
             close_net(&net);
         }
+    for (size_t i = 0; i < ADL_COUNT(excited); i++) {
+        struct net net;
+        if (open_net(&net, excited[i], 2))
+            check_params(&net, excited[i]);
+        close_net(&net);
+    }
 }
 
 /* Returns the billions of multiply-adds up to the scores: what only a class map needs comes after
@@ -256,6 +266,9 @@ static void values_are_torchvisions(void)
         if (!is_larger(rows[i].name))
             check_values(rows[i].name, 1);
     }
+    for (size_t i = 0; i < ADL_COUNT(excited); i++)
+        check_values(excited[i], 2);
+    check_values(excited[0], 1);
 }
 TEST_SLOW(values_are_torchvisions);
 
@@ -335,9 +348,9 @@ static void check_training(const char *name)
 
 static void gradients_are_torchs(void)
 {
-    static const char *const names[] = {"resnet18",           "resnext50_32x4d", "mobilenet_v2",
-                                        "mobilenet_v3_small", "efficientnet_b0", "densenet121",
-                                        "convnext_tiny"};
+    static const char *const names[] = {"resnet18",    "resnext50_32x4d",    "mobilenet_v2",
+                                        "resnet18_se", "mobilenet_v3_small", "efficientnet_b0",
+                                        "densenet121", "convnext_tiny"};
     for (size_t i = 0; i < (TEST_WATCHED ? 1 : ADL_COUNT(names)); i++)
         check_training(names[i]);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the fixtures of this folder: what torchvision's own networks compute.
+"""Makes the fixtures of this folder: what torchvision's own networks compute, and its residual
+networks with squeeze and excitation (NAME_se), which is added here.
 
     make.py OUT [NAME...]      writes OUT/NAME.json
 
@@ -160,18 +161,57 @@ def training(net):
     return {"labels": labels, "loss": float(loss), "sums": sums}
 
 
-TRAINED = ("resnet18 resnext50_32x4d mobilenet_v2 mobilenet_v3_small efficientnet_b0 densenet121 "
+class Excitation(nn.Module):
+    """Squeeze and excitation (Hu et al., 2018), which torchvision's residual networks do not have:
+    two linear layers, a sixteenth of the channels between them, sigmoid."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.fc1 = nn.Linear(channels, channels // 16)
+        self.fc2 = nn.Linear(channels // 16, channels)
+
+    def forward(self, x):
+        s = self.fc2(F.relu(self.fc1(x.mean((2, 3)))))
+        return x * torch.sigmoid(s)[:, :, None, None]
+
+
+def excited(block):
+    """The block's forward with excitation before the addition."""
+    def forward(x):
+        y = F.relu(block.bn1(block.conv1(x)))
+        y = block.bn2(block.conv2(y))
+        if hasattr(block, "conv3"):
+            y = block.bn3(block.conv3(F.relu(y)))
+        y = block.se(y)
+        return F.relu(y + (x if block.downsample is None else block.downsample(x)))
+    return forward
+
+
+def network(name, **settings):
+    net = getattr(torchvision.models, name.replace("_se", ""))(**settings)
+    for stage in (net.layer1, net.layer2, net.layer3, net.layer4) if name.endswith("_se") else ():
+        for block in stage:
+            shortcut = block.downsample
+            del block.downsample
+            block.se = Excitation((block.conv3 if hasattr(block, "conv3") else block.conv2).out_channels)
+            block.downsample = shortcut
+            block.forward = excited(block)
+    return net
+
+
+TRAINED = ("resnet18_se resnet18 resnext50_32x4d mobilenet_v2 mobilenet_v3_small efficientnet_b0 densenet121 "
            "convnext_tiny")
 NAMES = ("resnet18 resnet34 resnet101 resnet152 resnext50_32x4d mobilenet_v2 mobilenet_v3_large "
          "mobilenet_v3_small efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 "
-         "efficientnet_b4 densenet121 convnext_tiny").split()
+         "efficientnet_b4 densenet121 convnext_tiny resnet18_se resnet34_se resnet101_se "
+         "resnet152_se").split()
 
 
 def main():
     for name in sys.argv[2:] or NAMES:
-        published = getattr(torchvision.models, name)()
+        published = network(name)
         count = sum(p.numel() for p in published.parameters())
-        net = getattr(torchvision.models, name)(num_classes=CLASSES).double().eval()
+        net = network(name, num_classes=CLASSES).double().eval()
         x = formula("input", (1, 3, *SIZE), 0.0, 2.0)
         with torch.no_grad():
             found = fill(net, x)
@@ -182,7 +222,8 @@ def main():
                               "b": found[k][1]} for k, v in state.items()]}
         record["as it is"] = result(net, x)
         if name in TRAINED.split():
-            record["training"] = training(copy.deepcopy(net))
+            # A copy of a network with excitation would run the original's blocks.
+            record["training"] = training(net if name.endswith("_se") else copy.deepcopy(net))
         halves(net, name)
         record["last stride 1"] = result(net, x)
         text = json.dumps(record).replace('{"name"', '\n{"name"').replace('"as it', '\n"as it').replace('"training', '\n"training')
