@@ -116,6 +116,17 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+/* Functions of one element, of which some have numbers a and b. */
+enum adl_curve {
+    ADL_CURVE_NONE,         /* x */
+    ADL_CURVE_HARD_SIGMOID, /* min(max(a x + b, 0), 1) */
+    ADL_CURVE_HARD_SWISH,   /* x min(max(x / 6 + 1 / 2, 0), 1) */
+    ADL_CURVE_SIGMOID,      /* 1 / (1 + exp(-x)) */
+    ADL_CURVE_SILU,         /* x sigmoid(x) */
+    ADL_CURVE_GELU,         /* x (1 + erf(x / sqrt(2))) / 2 */
+    ADL_CURVE_GELU_TANH     /* its approximation by tanh */
+};
+
 struct adl_bf16_kernels;     /* bf16.h */
 struct adl_int8_kernels;     /* int8.h */
 struct adl_strassen_kernels; /* strassen.h */
@@ -223,6 +234,11 @@ struct adl_kernels {
     void (*winograd_spread)(const float *const *pixels, size_t channels, float *z, size_t step);
     void (*winograd_fold)(const float *m, size_t step, const float *g, size_t channels,
                           float *grad);
+    /* --- inference and training --- */
+
+    /* y[i] = curve(x[i]) within 4e-7 of the larger of |x[i]| and 1; y may be x. NULL: there is no
+     * such kernel, and the ops' own loops compute it. */
+    void (*curve)(enum adl_curve curve, float a, float b, const float *x, float *y, size_t count);
 };
 
 extern const struct adl_kernels adl_kernels_generic;

@@ -11,7 +11,8 @@
  *
  * as ONNX's operators and PyTorch's functions (Howard et al. 2019 for hard_swish; Elfwing et al.
  * 2017 for silu; Hendrycks & Gimpel 2016 for gelu). NaN stays NaN. Backward, dx (+)= dy y'(x), from
- * the input, which a training step therefore keeps. The same loop serves inference and training. */
+ * the input, which a training step therefore keeps. These loops serve inference and training where
+ * an instruction set has no kernel (kernels/curve_loops.h). */
 
 #include <math.h>
 #include <stdio.h>
@@ -105,11 +106,35 @@ static void elementwise_forward(const struct adl_op_call *call)
                                  (size_t)call->batch * adl_shape_count(call->out_shape));
 }
 
+enum adl_curve adl_elementwise_curve(const struct adl_op_def *def)
+{
+    static const struct {
+        const struct adl_op_def *def;
+        enum adl_curve curve;
+    } curves[] = {{&adl_op_hard_sigmoid, ADL_CURVE_HARD_SIGMOID},
+                  {&adl_op_hard_swish, ADL_CURVE_HARD_SWISH},
+                  {&adl_op_silu, ADL_CURVE_SILU},
+                  {&adl_op_gelu, ADL_CURVE_GELU},
+                  {&adl_op_gelu_tanh, ADL_CURVE_GELU_TANH}};
+    for (size_t i = 0; i < ADL_COUNT(curves); i++)
+        if (curves[i].def == def)
+            return curves[i].curve;
+    return ADL_CURVE_NONE;
+}
+
 static void elementwise_piece(const struct adl_train_call *call, size_t piece, size_t first,
                               size_t last)
 {
+    const struct adl_op_def *def = call->node->def;
+    const struct adl_elementwise_attr *attr = call->node->attr;
+    const enum adl_curve curve = adl_elementwise_curve(def);
+
     (void)piece;
-    call->node->def->elementwise(call->node, call->in[0] + first, call->out + first, last - first);
+    if (curve && call->kernels->curve)
+        call->kernels->curve(curve, attr->a, attr->b, call->in[0] + first, call->out + first,
+                             last - first);
+    else
+        def->elementwise(call->node, call->in[0] + first, call->out + first, last - first);
 }
 
 static void elementwise_train(const struct adl_train_call *call)

@@ -8,6 +8,7 @@
  * gradients are in the files named here. */
 
 #include "graph/graph.h"
+#include "kernels/kernel.h"
 
 /* --- convolution (conv.c) --------------------------------------------------- */
 
@@ -81,6 +82,9 @@ extern const struct adl_op_def adl_op_tanh;
 /* Adds one of these ops. */
 int adl_elementwise(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_elementwise_attr attr);
+
+/* Returns the kernel that computes one of them with its numbers; ADL_CURVE_NONE: there is none. */
+enum adl_curve adl_elementwise_curve(const struct adl_op_def *def);
 
 /* The derivative of one of these, or of relu or sigmoid, at its input. */
 struct adl_slope_attr {

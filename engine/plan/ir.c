@@ -89,3 +89,8 @@ float *plan_step_data(const struct adl_plan *plan, const struct plan_bindings *b
     const struct plan_value *v = &plan->values[value];
     return bindings->base[v->space] + v->offset;
 }
+
+const struct adl_conv_attr *plan_conv_attr(const struct plan_step *step)
+{
+    return step->linear ? step->linear : step->node->attr;
+}

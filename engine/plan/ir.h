@@ -85,6 +85,9 @@ struct plan_step {
      * the inputs. Else NULL. */
     int *pieces;
 
+    /* PLAN_CONV of a linear layer, on each pixel of a map. Else NULL; see plan_conv_attr(). */
+    const struct adl_conv_attr *linear;
+
     /* Set by select. */
     struct adl_conv conv;
     const struct adl_conv_algorithm *algorithm; /* NULL in 8 bits */
@@ -130,6 +133,10 @@ struct adl_plan {
     size_t scratch_floats;                 /* for one worker */
     uint64_t macs;
 };
+
+/* Returns what the convolution of a PLAN_CONV is; that of a node, which may have other strides in
+ * another graph, is read from the node. */
+const struct adl_conv_attr *plan_conv_attr(const struct plan_step *step);
 
 /* The passes in the order in which they run, each in a file of its own; plan.h says what they
  * do. Each returns 0, or -1 with the reason in `err`. */

@@ -91,6 +91,26 @@ static int lower_pieces(struct adl_plan *plan, struct plan_step *step, struct ad
     return 0;
 }
 
+/* On each pixel of a map a linear layer is a 1x1 convolution: its kernel reads all weights for each
+ * pixel. */
+static int lower_linear(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    const struct adl_linear_attr *linear = step->node->attr;
+    struct adl_shape x = plan->values[step->input].shape;
+
+    step->kind = PLAN_LINEAR;
+    if (x.h * x.w > 1) {
+        struct adl_conv_attr *attr = adl_arena_alloc(&plan->arena, 1, sizeof *attr);
+        if (!attr)
+            return adl_fail(err, ADL_ERR_NOMEM, "out of memory for the plan");
+        *attr = adl_conv_centred(linear->k, 1, 1, 1);
+        attr->bias = linear->bias;
+        step->kind = PLAN_CONV;
+        step->linear = attr;
+    }
+    return lower_bias(plan, step, err);
+}
+
 static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     const struct adl_op_def *def = step->node->def;
@@ -99,10 +119,8 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
         step->kind = PLAN_CONV;
         return lower_bias(plan, step, err);
     }
-    if (def == &adl_op_linear) {
-        step->kind = PLAN_LINEAR;
-        return lower_bias(plan, step, err);
-    }
+    if (def == &adl_op_linear)
+        return lower_linear(plan, step, err);
     if (def == &adl_op_batchnorm)
         return lower_batchnorm(plan, step, err);
     if (def == &adl_op_relu || def == &adl_op_relu6) {

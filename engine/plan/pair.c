@@ -12,22 +12,17 @@
 /* Floats of the largest map that stays in a core's own cache, roughly (1 MiB). */
 #define CACHE_FLOATS (256 * 1024)
 
-static const struct adl_conv_attr *attr_of(const struct plan_step *step)
-{
-    return step->node->attr;
-}
-
 static bool is_depthwise(const struct adl_plan *plan, const struct plan_step *step)
 {
     int channels = plan->values[step->output].shape.c;
     return step->kind == PLAN_CONV && !step->int8 && !step->first &&
-           attr_of(step)->groups == channels && plan->values[step->input].shape.c == channels &&
-           step->residual < 0;
+           plan_conv_attr(step)->groups == channels &&
+           plan->values[step->input].shape.c == channels && step->residual < 0;
 }
 
 static bool is_pointwise(const struct plan_step *step)
 {
-    const struct adl_conv_attr *attr = attr_of(step);
+    const struct adl_conv_attr *attr = plan_conv_attr(step);
     return step->kind == PLAN_CONV && !step->int8 && attr->r == 1 && attr->s == 1 &&
            attr->stride == 1 && attr->groups == 1;
 }

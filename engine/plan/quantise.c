@@ -37,7 +37,7 @@ static bool quantise_known(const struct adl_plan *plan, int value)
 
 static struct adl_conv quantise_shape(const struct adl_plan *plan, const struct plan_step *step)
 {
-    return adl_conv_describe(step->node->attr, plan->values[step->input].shape,
+    return adl_conv_describe(plan_conv_attr(step), plan->values[step->input].shape,
                              plan->values[step->output].shape);
 }
 
@@ -45,8 +45,8 @@ static bool quantise_conv(const struct adl_plan *plan, const struct plan_step *s
 {
     const struct adl_conv conv = quantise_shape(plan, step);
 
-    if (!plan->quantisation->scales[step->node->params[0]] || step->input == 0 ||
-        step->input == plan->outputs[ADL_OUTPUT_FEATURES] ||
+    if (step->node->def != &adl_op_conv || !plan->quantisation->scales[step->node->params[0]] ||
+        step->input == 0 || step->input == plan->outputs[ADL_OUTPUT_FEATURES] ||
         step->node->params[0] == adl_graph_classifier(plan->graph) ||
         !adl_conv_int8_supports(&conv, step->residual >= 0))
         return false;

@@ -21,10 +21,9 @@ static enum adl_precision select_precision(const struct adl_plan *plan,
 
 static void select_describe(const struct adl_plan *plan, struct plan_step *step)
 {
-    const struct adl_conv_attr *attr = step->node->attr;
     int input = step->first ? step->first->output : step->input;
     const struct plan_value *x = &plan->values[input], *y = &plan->values[step->output];
-    struct adl_conv conv = adl_conv_describe(attr, x->shape, y->shape);
+    struct adl_conv conv = adl_conv_describe(plan_conv_attr(step), x->shape, y->shape);
     conv.ldx = x->ld;
     conv.ldo = y->ld;
     conv.ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0;
