@@ -8,6 +8,8 @@
 # measures.
 #
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
+#     ONNX=DIRECTORY   instead of these, the networks NAME.onnx of a directory (ARCHS="NAME...", all),
+#                      of one image of 224x224: scores alone, in ONNX Runtime
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
 #     PRECISIONS="..." fp32 bf16 int8: ours in it, beside ONNX Runtime in float32 and, for
@@ -31,7 +33,7 @@ fail() {
     exit 1
 }
 
-for name in ARCHS THREADS BATCHES PRECISIONS CLASSES ROUNDS RESULTS WITH BUILD OUT VERSION PROGRAM; do
+for name in ARCHS ONNX THREADS BATCHES PRECISIONS CLASSES ROUNDS RESULTS WITH BUILD OUT VERSION PROGRAM; do
     [ -n "${!name+set}" ] || printf -v "$name" ''
 done
 for argument; do
@@ -41,12 +43,17 @@ for argument; do
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
         exit 0
         ;;
-    ARCHS=* | THREADS=* | BATCHES=* | PRECISIONS=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | BUILD=* | OUT=* | VERSION=* | PROGRAM=*)
+    ARCHS=* | ONNX=* | THREADS=* | BATCHES=* | PRECISIONS=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | BUILD=* | OUT=* | VERSION=* | PROGRAM=*)
         printf -v "$name" '%s' "${argument#*=}"
         ;;
     *) fail "there is no setting $argument; see peers.sh --help" ;;
     esac
 done
+if [ -n "$ONNX" ]; then
+    ONNX=$(cd "$ONNX" && pwd)
+    [ -n "$ARCHS" ] || ARCHS=$(cd "$ONNX" && printf '%s ' *.onnx | sed 's/\.onnx / /g; s/ $//')
+    : "${BATCHES:=1}" "${PRECISIONS:=fp32}"
+fi
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
 : "${PRECISIONS:=fp32 bf16 int8}"
 : "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.30.0}"
@@ -56,7 +63,7 @@ mkdir -p "$OUT"
 BUILD=$(readlink -f "$BUILD")
 OUT=$(cd "$OUT" && pwd)
 PROGRAM=$(readlink -f "$PROGRAM")
-export PROGRAM CLASSES NODE_PATH=$BUILD/node/node_modules
+export PROGRAM CLASSES ONNX NODE_PATH=$BUILD/node/node_modules
 
 BUILD=$BUILD ONNXRUNTIME_VERSION=$VERSION "$root/.ci/deps" onnx >&2
 peers() { node "$root/docs/performance/peers.cjs" "$@"; }

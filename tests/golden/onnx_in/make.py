@@ -4,8 +4,8 @@ weights, as ONNX files of PyTorch's exporter, and their scores and class maps on
 
     make.py OUT [--full] [NAME...]      writes OUT/NAME.onnx and OUT/NAME.json
 
---full gives the networks their published widths, for comparisons by hand; their files are as large as
-those of real networks. The networks are written down anew from their papers and torchvision's
+--full gives the networks their published widths, for docs/performance/imported.sh and comparisons by
+hand; their files are as large as those of real networks. The networks are written down anew from their papers and torchvision's
 descriptions, since torchvision is not at hand. PyTorch does not write files with channels last; those
 are written here node by node, in the ways of tf2onnx and Keras, and computed by PyTorch's functions.
 """
@@ -68,7 +68,7 @@ def resnet(width, bottleneck=False, blocks=(2, 2, 2, 2), classes=5):
 class Inverted(nn.Module):
     def __init__(self, cin, cout, s, t, k=3, act=nn.ReLU6, se=None, eps=1e-5):
         super().__init__()
-        mid = cin * t if isinstance(t, int) else t
+        mid = cin * t if isinstance(t, int) else t[0]
         parts = [] if mid == cin else [conv_bn(cin, mid, 1, act=act, eps=eps)]
         parts.append(conv_bn(mid, mid, k, s, groups=mid, act=act, eps=eps))
         if se:
@@ -112,18 +112,23 @@ def mobilenet_v3(w=1.0, classes=5):
 
     def se(mid, _):
         return Squeeze(mid, c(max(8, mid // 4)), nn.ReLU, nn.Hardsigmoid)
-    rows = ((3, 16, 16, se, nn.ReLU, 2), (3, 72, 24, None, nn.ReLU, 2),
-            (3, 88, 24, None, nn.ReLU, 1), (5, 96, 40, se, nn.Hardswish, 2),
-            (5, 240, 40, se, nn.Hardswish, 1), (5, 288, 96, se, nn.Hardswish, 2))
+    hs, re = nn.Hardswish, nn.ReLU
+    rows = ((3, 16, 16, None, re, 1), (3, 64, 24, None, re, 2), (3, 72, 24, None, re, 1),
+            (5, 72, 40, se, re, 2), (5, 120, 40, se, re, 1), (5, 120, 40, se, re, 1),
+            (3, 240, 80, None, hs, 2), (3, 200, 80, None, hs, 1), (3, 184, 80, None, hs, 1),
+            (3, 184, 80, None, hs, 1), (3, 480, 112, se, hs, 1), (3, 672, 112, se, hs, 1),
+            (5, 672, 160, se, hs, 2), (5, 960, 160, se, hs, 1), (5, 960, 160, se, hs, 1))
     layers, cin = [conv_bn(3, c(16), 3, 2, act=nn.Hardswish, eps=1e-3)], c(16)
     if w < 1:
         rows = ((3, 16, 16, se, nn.ReLU, 2), (3, 96, 24, se, nn.Hardswish, 1))
     for k, mid, out, gate, act, s in rows:
-        layers.append(Inverted(cin, c(out), s, c(mid), k, act, gate, 1e-3))
+        # The small one has as many times more channels in between.
+        t = (mid,) if w >= 1 else c(mid)
+        layers.append(Inverted(cin, c(out), s, t, k, act, gate, 1e-3))
         cin = c(out)
-    last = c(576)
+    last = 960 if w >= 1 else c(576)
     layers.append(conv_bn(cin, last, 1, act=nn.Hardswish, eps=1e-3))
-    hidden = c(1024) if w >= 1 else 16
+    hidden = 1280 if w >= 1 else 16
     return Classifier(nn.Sequential(*layers), last, classes,
                       nn.Sequential(nn.Linear(last, hidden), nn.Hardswish(), nn.Dropout(0.2),
                                     nn.Linear(hidden, classes)))
@@ -526,11 +531,15 @@ class File:
             f.write(field(1, 7) + field(2, "tf2onnx") + field(7, graph) + field(8, field(2, opset)))
 
 
-def nhwc(path, opset, side, keras):
+MOBILENET = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), (1, 512), (1, 512), (1, 512),
+             (1, 512), (1, 512), (2, 1024), (1, 1024))
+
+
+def nhwc(path, opset, side, keras, width=8, rows=((1, 12), (2, 16)), classes=5):
     """A MobileNet with TensorFlow's padding; keras: transposed around each convolution, and with
     ZeroPadding2D before those with a stride."""
     g = torch.Generator().manual_seed(11)
-    f, cin, width = File(), 3, 8
+    f, cin = File(), 3
     x = formula_input(side)
     value = "image" if keras else f.node("Transpose", ["image"], perm=[0, 3, 1, 2])
 
@@ -565,21 +574,22 @@ def nhwc(path, opset, side, keras):
         return x, value
 
     x, value = conv(x, value, 3, width, 2, 1)
-    for s, cout in ((1, 12), (2, 16)):
+    for s, cout in rows:
         x, value = conv(x, value, 3, x.shape[1], s, x.shape[1])
         x, value = conv(x, value, 1, cout, 1, 1)
     last = x
-    w, b = torch.randn(16, 5, generator=g) * 0.3, torch.randn(5, generator=g)
+    depth = x.shape[1]
+    w, b = torch.randn(depth, classes, generator=g) * 0.3, torch.randn(classes, generator=g)
     pooled = x.mean((2, 3))
     scores = (pooled @ w + b)[0]
     if keras:  # a 1x1 convolution as classifier, and shapes around it
         value = f.node("ReduceMean", [value], axes=[1, 2], keepdims=0)
-        value = f.node("Reshape", [value, f.tensor("to4", torch.tensor([-1, 1, 1, 16]), True)])
+        value = f.node("Reshape", [value, f.tensor("to4", torch.tensor([-1, 1, 1, depth]), True)])
         value = f.node("Transpose", [value], perm=[0, 3, 1, 2])
-        value = f.node("Conv", [value, f.tensor("fc/kernel", w.t().reshape(5, 16, 1, 1)),
+        value = f.node("Conv", [value, f.tensor("fc/kernel", w.t().reshape(classes, depth, 1, 1)),
                                 f.tensor("fc/bias", b)], kernel_shape=[1, 1])
         value = f.node("Transpose", [value], perm=[0, 2, 3, 1])
-        value = f.node("Reshape", [value, f.tensor("to2", torch.tensor([-1, 5]))])
+        value = f.node("Reshape", [value, f.tensor("to2", torch.tensor([-1, classes]))])
     else:
         value = f.node("GlobalAveragePool", [value])
         value = f.node("Squeeze", [value, f.tensor("axes", torch.tensor([2, 3]))]
@@ -587,7 +597,7 @@ def nhwc(path, opset, side, keras):
         value = f.node("MatMul", [value, f.tensor("fc/kernel", w)])
         value = f.node("Add", [value, f.tensor("fc/bias", b)])
     value = f.node("Softmax", [value])
-    f.write(path, opset, side, value, 5)
+    f.write(path, opset, side, value, classes)
     k = int(scores.argmax())
     return scores, k, (w[:, k][:, None, None] * last[0]).sum(0)
 
@@ -690,9 +700,13 @@ def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     full = "--full" in sys.argv
     nets = FULL if full else SMALL
-    for name in args[1:] or nets:
+    for name in args[1:] or [*nets] + ["nhwc_keras"] * full:
         if name == "vgg":
             write_flat(args[0])
+            continue
+        if full and name == "nhwc_keras":
+            scores, k, cam = nhwc(f"{args[0]}/{name}.onnx", 10, 224, True, 32, MOBILENET, 1000)
+            write_json(f"{args[0]}/{name}.json", 224, k, scores, cam)
             continue
         torch.manual_seed(0)
         net = nets[name]().eval()
