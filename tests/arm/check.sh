@@ -4,9 +4,16 @@
 # everything else can. Compares with the program of this machine (PROGRAM) where there is one.
 #
 #     tests/arm/check.sh [NAME...]     only the unit tests whose suite or name contains a NAME
+#     tests/arm/check.sh --goldens [NETWORK...]
+#                                      only the goldens, of these networks
+#
+# An emulated multiplication takes some hundred times as long as a real one. So of the goldens
+# each network is run once on each set of kernels, on one image, in a process of its own, and the
+# line that says so appears when it ends.
 #
 # From the environment: ARM_BUILD, the build directory (build-arm), with sysroot/ in it; PROGRAM;
-# SLOW=1 for plans, training ops and whole networks in 8 bits as well, in an hour or more.
+# ISAS="neon generic", the kernels of the goldens; JOBS, how many networks run at a time (1);
+# SLOW=1 for plans, training ops and whole networks in 8 bits as well, in hours.
 # Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -37,12 +44,60 @@ suites() {
     SECONDS=0
     ADL_CPU=$isa on "$cpu" "$unit" "$@" >"$log" 2>&1
     last=$(tail -n 1 "$log")
-    grep -A 6 '^ *not ok' "$log" | head -n 40
+    grep -A 6 '^ *FAIL' "$log" | head -n 40
     [[ $last =~ ^[1-9][0-9]*\ passed,\ 0\ failed ]]
     verdict $? "$cpu${isa:+, $isa}: $*: $last, $SECONDS s"
 }
 
-if [ $# -gt 0 ]; then
+# The networks of the goldens: those of tests/golden/backbones without a method, which adds no kernel
+# and no shape, and without the large map, where the same is run on a larger one; and torchvision's.
+backbones=(mobilenet_v1_100_relu_cam mobilenet_v1_100_relu6_cam resnet50_cam resnet50_se_cam
+    resnet50_cbam_cam resnet50_bam_cam ran56_cam inception_v3_cam vgg16_cam)
+torchvision=(mobilenet_v3_small mobilenet_v2 mobilenet_v3_large resnet18 resnet34 resnet101 resnet152
+    resnext50_32x4d efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4
+    densenet121 convnext_tiny resnet18_se resnet34_se resnet101_se resnet152_se)
+
+# golden ISA NETWORK: one line.
+golden() {
+    local isa=$1 network=$2 test="outputs equal PyTorch's" log
+    [ -e "tests/golden/torchvision/$network.json" ] && test="values are torchvision's"
+    log=$scratch/golden-$isa-$network
+    SECONDS=0
+    GOLDEN=$network ADL_CPU=$isa on "$new" "$unit" "$test" >"$log" 2>&1
+    if [ "$(tail -n 1 "$log")" = "1 passed, 0 failed, 0 skipped" ]; then
+        echo "ok   $isa: $network: $test, $SECONDS s"
+    else
+        grep -A 6 '^ *FAIL' "$log" | head -n 20
+        echo "FAIL $isa: $network: $(tail -n 1 "$log"), $SECONDS s"
+    fi
+}
+
+goldens() {
+    local isa network line
+    while IFS= read -r line; do
+        case $line in
+        'ok   '*) verdict 0 "${line#ok   }" ;;
+        'FAIL '*) verdict 1 "${line#FAIL }" ;;
+        *) echo "$line" ;;
+        esac
+    done < <(
+        for network; do
+            for isa in ${ISAS:-neon generic}; do
+                while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+                golden "$isa" "$network" &
+            done
+        done
+        wait
+    )
+}
+
+if [ "${1-}" = --goldens ]; then
+    shift
+    [ $# -gt 0 ] || set -- "${backbones[@]}" "${torchvision[@]}"
+    goldens "$@"
+    summary
+    exit
+elif [ $# -gt 0 ]; then
     suites "$new" '' "$@"
     summary
     exit
@@ -59,16 +114,12 @@ model=models/default.safetensors
 on "$new" "$arm_program" info "$model" >"$scratch/info" 2>&1 && grep -q mobilenet_v1 "$scratch/info"
 verdict $? "info of the shipped model"
 
-# The kernels of all instruction sets, bit for bit in 8 bits, and what chooses them; the goldens of all
-# backbones on each; what reads bytes, because `char` has no sign on ARM. A word that is in the names
-# of many tests takes hours here.
+# The kernels of all instruction sets, bit for bit in 8 bits, and what chooses them; what reads bytes,
+# because `char` has no sign on ARM. A word that is in the names of many tests takes hours here.
 bytes=("dense shapes" "depthwise shapes" "ends of the range" "pools match" "conversions match")
 suites "$new" '' "${bytes[@]}" int8_choice
 suites "$old" '' "${bytes[@]}"
 suites "$new" '' kernels separable zeros
-for isa in neon generic; do
-    suites "$new" "$isa" plan_goldens
-done
 suites "$new" '' resize sha256 utf8 pickle safetensors protobuf exif transliterate
 [ -z "${SLOW-}" ] || suites "$new" '' plan ops conv_train gradients models backbones
 
@@ -120,4 +171,7 @@ kill -TERM "$server"
 wait "$server"
 verdict $? "SIGTERM ends it"
 server=''
+
+# Last, because they take longest.
+goldens "${backbones[@]}" "${torchvision[@]}"
 summary

@@ -69,7 +69,7 @@ static void load(const struct golden *c, int n, struct adl_session *session, int
            c->image * sizeof *c->input);
 }
 
-/* Compares a tensor record with maps of all images, NHWC one after another. */
+/* Compares a tensor record with maps of the first `batch` images, NHWC one after another. */
 static void check_record(const char *test_case, const char *name, const json_t *record,
                          const float *maps, int batch, struct adl_shape shape)
 {
@@ -81,18 +81,22 @@ static void check_record(const char *test_case, const char *name, const json_t *
     size_t plane = (size_t)shape.h * (size_t)shape.w, channels = (size_t)shape.c;
     float *got = adl_malloc(samples, sizeof *got);
     char what[160];
+    size_t compared = 0;
 
-    if (!at && samples != (size_t)batch * plane * channels)
-        TEST_FAIL("%s %s: %zu golden values for %d maps of %zu", test_case, name, samples, batch,
+    if (!at && samples % (plane * channels) != 0)
+        TEST_FAIL("%s %s: %zu golden values for maps of %zu", test_case, name, samples,
                   plane * channels);
-    else
-        for (size_t i = 0; i < samples; i++) {
-            size_t flat = at ? (size_t)at[i] : i; /* row-major N, C, H, W */
-            size_t n = flat / (channels * plane), c = flat / plane % channels, p = flat % plane;
-            got[i] = maps[(n * plane + p) * channels + c];
-        }
+    for (size_t i = 0; i < samples; i++) {
+        size_t flat = at ? (size_t)at[i] : i; /* row-major N, C, H, W */
+        size_t n = flat / (channels * plane), c = flat / plane % channels, p = flat % plane;
+        if (n >= (size_t)batch)
+            continue;
+        got[compared] = maps[(n * plane + p) * channels + c];
+        want[compared++] = want[i];
+    }
+    CU_ASSERT(compared >= samples / 3 && (at || compared == (size_t)batch * plane * channels));
     snprintf(what, sizeof what, "%s %s", test_case, name);
-    test_close(what, got, want, samples, tol);
+    test_close(what, got, want, compared, tol);
     adl_free(got);
     adl_free(at);
     adl_free(want);
@@ -234,6 +238,31 @@ static bool same_bits(const struct adl_session *x, int a, const struct adl_sessi
             return false;
     }
     return true;
+}
+
+/* The finished plan on the first image, once: all of a network that an emulated processor has time
+ * for. */
+static void check_once(const char *test_case)
+{
+    struct adl_error err = {0};
+    struct golden c;
+
+    if (!open_golden(&c, test_case))
+        return;
+    struct adl_plan_options options = {.input_h = c.h, .input_w = c.w};
+    struct adl_plan *plan =
+        adl_plan_create(c.net.graph, (const float *const *)c.net.params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        load(&c, 0, session, 0);
+        ask(&c.net, session, 0, 1);
+        adl_session_run(session, 1);
+        check_outputs(test_case, &c.net, session, 1);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    close_golden(&c);
 }
 
 static void check_plan(const char *test_case)
@@ -398,9 +427,15 @@ static void stages_equal_pytorch(void)
     check_cases(check_stages);
 }
 
+/* GOLDEN=NAME: only this network, and once (tests/arm/check.sh). */
 static void outputs_equal_pytorch(void)
 {
-    check_cases(check_plan);
+    const char *golden = getenv("GOLDEN");
+
+    if (golden && *golden)
+        check_once(golden);
+    else
+        check_cases(check_plan);
 }
 
 TEST_SUITE(plan_goldens, {"every stage of every backbone equals PyTorch's", stages_equal_pytorch},
