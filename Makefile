@@ -251,7 +251,8 @@ coverage-run: $(UNIT)
 #: make check-arm       build for 64-bit ARM with Debian's cross compiler, in ARM_BUILD=build-arm, and
 #:                      run what the instruction set matters for under QEMU; needs the Debian packages
 #:                      gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user, and downloads ARM's
-#:                      libraries once. TEST=NAME as above
+#:                      libraries once. TEST=NAME as above; TEST=--goldens: whole networks alone, or
+#:                      TEST="--goldens NAME..." some of them
 ARM_BUILD ?= build-arm
 check-arm: all
 	@missing=$$(.ci/deps --missing arm); [ -z "$$missing" ] || \
@@ -340,6 +341,12 @@ PEERS ?=
 bench-peers: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' BUILD='$(BUILD)' \
 		docs/performance/peers.sh RESULTS=docs/performance.md $(PEERS)
+
+.PHONY: bench-imported
+#: make bench-imported  the same for networks that came as ONNX files, which python3-torch makes once
+bench-imported: $(PROGRAM)
+	@PROGRAM='$(PROGRAM)' BUILD='$(BUILD)' \
+		docs/performance/imported.sh RESULTS=docs/performance.md $(PEERS)
 
 .PHONY: bench-train-peers
 #: make bench-train-peers  compare the speed of training steps with PyTorch (needs python3-torch);

@@ -231,7 +231,23 @@ function load() {
     return lines.map((line) => JSON.parse(line));
 }
 
-const titleOf = (arch) => networks[arch]?.title ?? arch;
+// The networks of tests/golden/onnx_in/make.py --full, and the one in 8 bits of imported.sh.
+const importedTitles = {
+    resnet18: "ResNet18",
+    resnet101: "ResNet101",
+    densenet: "DenseNet121",
+    googlenet: "GoogLeNet",
+    squeezenet: "SqueezeNet",
+    nhwc_keras: "MobileNetV1, NHWC, as Keras",
+    resnet18_qdq: "ResNet18, QDQ",
+    mobilenet_v2: "MobileNetV2",
+    mobilenet_v3: "MobileNetV3-Large",
+    efficientnet: "EfficientNet-B0",
+    shufflenet: "ShuffleNetV2",
+    regnet: "RegNetX",
+    convnext: "ConvNeXt-T",
+};
+const titleOf = (arch) => networks[arch]?.title ?? importedTitles[arch] ?? arch;
 
 // The table of one precision below float32: beside ONNX Runtime in float32, and in the same precision
 // where it was measured.
