@@ -264,7 +264,8 @@ check-arm: all
 
 #: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
 #:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; training in
-#:                      1, 2 and 4 processes under MPI, and their memory; what a normal
+#:                      1, 2 and 4 processes under MPI, and their memory; what localize
+#:                      exports, read back; what a normal
 #:                      client gets beside hostile ones; whether the end of a server loses a request,
 #:                      and whether 100,000 requests leave memory behind;
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
@@ -278,6 +279,7 @@ soak: $(PROGRAM)
 	@SLOW=1 tests/opencv/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@SLOW=1 PROGRAM='$(PROGRAM)' tests/mpi/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@tests/soak/rank_memory.py '$(PROGRAM)'; status=$$?; [ $$status = 77 ] || exit $$status
+	@tests/soak/exports.py '$(PROGRAM)'
 	@tests/soak/drain.py '$(PROGRAM)'
 	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
 	@tests/soak/endure.py --program '$(PROGRAM)'

@@ -128,10 +128,27 @@ async function compareAnswers(arch) {
     return { logits: tensors.difference("logits", theirs.logits, ours.logits.shape, scores) };
 }
 
+// The scores and the class map that PyTorch gave for the input that make.py made, where they are
+// beside the file.
+function compareWithTorch(arch) {
+    const file = path.join(given, `${arch}.json`);
+    if (!fs.existsSync(file)) return {};
+    const { side: size, scores, class: best, map, map_size: [h, w] } = JSON.parse(fs.readFileSync(file, "utf8"));
+    const data = Float32Array.from({ length: 3 * size * size },
+        (_, i) => Math.sin(0.37 * i + 0.5) * Math.cos(0.011 * i));
+    tensors.writeTensors(at("in.safetensors"), [{ name: "input", shape: [1, 3, size, size], data }]);
+    adl("forward", "--model", at(`${arch}.safetensors`), "--input", at("in.safetensors"),
+        "--output", at("out.safetensors"), "--class", String(best));
+    const ours = tensors.readTensors(at("out.safetensors"));
+    const of = (what, shape, values) =>
+        tensors.difference(what, { dims: ours[what].shape, data: ours[what].data }, shape, Float32Array.from(values));
+    return { "logits to PyTorch's": of("logits", [1, scores.length], scores), "map to PyTorch's": of("cam", [1, h, w], map) };
+}
+
 async function prepare(archs, precisions) {
     for (const arch of archs) {
         makeModels(arch);
-        const worst = await compareAnswers(arch);
+        const worst = { ...await compareAnswers(arch), ...(given ? compareWithTorch(arch) : {}) };
         const text = Object.entries(worst).map(([what, value]) => `${what} ${value.toExponential(1)}`).join(", ");
         console.log(`${arch}: largest difference, relative to the largest value: ${text}`);
         // In 8 bits a value that both round in another way moves all that follow.
