@@ -1,15 +1,21 @@
 /* Chooses ranges by least squares.
  *
  * A range is 255 steps wide. A wide one has large steps, a narrow one cuts off the largest values.
- * Within the range, rounding adds the variance s^2 / 12 for steps of s; beyond it, a value x
- * becomes the end e of the range and adds (x - e)^2. The sum of both over all values of a map in
- * all images is computed from a histogram, for ends at fractions of the least and the largest
- * value, and the smallest sum wins. Exact zeros, of which ReLU leaves many, have a byte of their
- * own and add nothing. Needs the extremes before the histogram: hence two passes.
+ * Within the range, rounding adds the variance s^2 / 12 for steps of s, and x^2 for a value x of
+ * less than half a step, which becomes 0; beyond it, x becomes the end e of the range and adds
+ * (x - e)^2. The sum over all values of a map in all images is computed from a histogram, for ends
+ * at fractions of the least and the largest value, and the smallest sum wins. Its bins have equal
+ * ratios, because maps of some images may be hundreds of times as large as those of others. Exact
+ * zeros, of which ReLU leaves many, have a byte of their own and add nothing. Needs the extremes
+ * before the histogram: hence two passes.
  *
  * The errors of an image count relative to the sum of its own squares, since they disturb what the
  * next layers see of this image, whatever others look like. Without that, a few images whose maps
  * are many times as large as those of the others decide alone, and leave the others a few steps.
+ * Even so, a class whose maps are a hundred times as large costs all others most of their steps:
+ * that it is cut off counts 1 for each of its images, and no rounding error does. So there is a
+ * second weight, relative to the square of that sum, which lets the images with small maps decide.
+ * Which one is better depends on the network, and is found by trying both.
  *
  * A scale of the weights of an output channel is the largest of their magnitudes / 127: weights
  * are not cut off, unless they keep fewer bits (weight_bits.h).
@@ -26,17 +32,22 @@
 #include "base/size.h"
 #include "eval/weight_bits.h"
 #include "ops/ops.h"
-#include "plan/session.h"
 
-#define BINS 1024
-/* Ends that are tried on each side: the extreme value, and so many times a little less. */
-#define CANDIDATES 64
+/* Bins of a side, 32 for each power of 2 from its extreme down to 2^-16 of it; the last one has
+ * what is smaller still. Floats of one sign are ordered as the integers of the same bits are, and
+ * the first five bits of the mantissa are what remains if 18 bits are left out. */
+#define BINS 512
+#define BIN_BITS 18
+/* Ends that are tried on each side: the extreme value, and so many times a little less, down to a
+ * thousandth. */
+#define CANDIDATES 136
 #define LESS 0.95
 
 /* What is known of one map. */
 struct range_map {
     double least, most;
-    double *bins;    /* BINS of weights, from `least` to `most`, without exact zeros */
+    /* By weight, BINS of weights of the values above 0, and BINS of those below. */
+    double *bins[ADL_RANGE_WEIGHTS];
     double *sums;    /* by channel */
     uint64_t pixels; /* in these sums */
 };
@@ -100,7 +111,8 @@ void adl_range_fit_free(struct adl_range_fit *fit)
     if (!fit)
         return;
     for (int v = 0; fit->maps && v < adl_graph_value_count(fit->graph); v++) {
-        adl_free(fit->maps[v].bins);
+        for (int w = 0; w < ADL_RANGE_WEIGHTS; w++)
+            adl_free(fit->maps[v].bins[w]);
         adl_free(fit->maps[v].sums);
     }
     adl_session_free(fit->session);
@@ -126,25 +138,62 @@ static void fit_note_extremes(struct adl_range_fit *fit, struct range_map *map, 
     }
 }
 
+static int32_t fit_bits(float magnitude)
+{
+    int32_t bits;
+    memcpy(&bits, &magnitude, sizeof bits);
+    return bits;
+}
+
+/* Returns the bin of a value other than 0. */
+static size_t fit_bin(const struct range_map *map, float x)
+{
+    /* A photograph that has changed since the first pass may have larger values. */
+    int32_t from_top = fit_bits((float)fabs(x > 0 ? map->most : map->least)) - fit_bits(fabsf(x));
+    int32_t bin = ADL_MIN(ADL_MAX(from_top, 0) >> BIN_BITS, BINS - 1);
+    return (size_t)bin + (x > 0 ? 0 : BINS);
+}
+
+/* Returns the value in the middle of a bin. */
+static double fit_value(const struct range_map *map, int bin)
+{
+    int32_t top = fit_bits((float)fabs(bin < BINS ? map->most : map->least));
+    int32_t bits = top - (bin % BINS << BIN_BITS) - (1 << (BIN_BITS - 1));
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return bits <= 0 ? 0 : bin < BINS ? (double)x : -(double)x;
+}
+
 static void fit_note_values(const struct adl_range_fit *fit, struct range_map *map,
                             struct adl_shape shape)
 {
-    double width = map->most - map->least, factor = width > 0 ? BINS / width : 0;
     size_t channels = (size_t)shape.c, pixels = (size_t)shape.h * (size_t)shape.w;
     double squares = 0;
 
     for (size_t i = 0; i < pixels * channels; i++)
         squares += (double)fit->map[i] * (double)fit->map[i];
-    double weight = squares > 0 ? 1 / squares : 0;
+    double alike = squares > 0 ? 1 / squares : 0;
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < channels; c++) {
-            double x = (double)fit->map[i * channels + c];
-            map->sums[c] += x;
-            /* A photograph that has changed since the first pass may have other values. */
-            if (x != 0)
-                map->bins[(size_t)fmax(0, fmin((x - map->least) * factor, BINS - 1))] += weight;
+            float x = fit->map[i * channels + c];
+            map->sums[c] += (double)x;
+            if (x == 0)
+                continue;
+            size_t bin = fit_bin(map, x);
+            map->bins[ADL_RANGE_ALIKE][bin] += alike;
+            map->bins[ADL_RANGE_SMALL][bin] += alike * alike;
         }
     map->pixels += pixels;
+}
+
+const float *adl_range_fit_output(const struct adl_range_fit *fit, enum adl_output which)
+{
+    return adl_session_output(fit->session, which, 0);
+}
+
+struct adl_shape adl_range_fit_shape(const struct adl_range_fit *fit, enum adl_output which)
+{
+    return fit->shapes[adl_graph_output(fit->graph, which)];
 }
 
 void adl_range_fit_observe(struct adl_range_fit *fit)
@@ -166,38 +215,45 @@ int adl_range_fit_begin_second(struct adl_range_fit *fit, struct adl_error *err)
         return adl_fail(err, ADL_ERR_FORMAT, "the network computes values that are not finite");
     for (int v = 1; v < adl_graph_value_count(fit->graph); v++) {
         struct range_map *map = &fit->maps[v];
-        map->bins = adl_calloc(BINS, sizeof *map->bins);
         map->sums = adl_calloc((size_t)fit->shapes[v].c, sizeof *map->sums);
-        if (!map->bins || !map->sums)
+        if (!map->sums)
             return adl_fail_nomem(err, "the ranges of maps");
+        for (int w = 0; w < ADL_RANGE_WEIGHTS; w++) {
+            map->bins[w] = adl_calloc((size_t)2 * BINS, sizeof *map->bins[w]);
+            if (!map->bins[w])
+                return adl_fail_nomem(err, "the ranges of maps");
+        }
     }
     fit->second = true;
     return 0;
 }
 
-/* Returns the sum of relative squared errors with a range from lo to hi. */
-static double fit_error(const struct range_map *map, double lo, double hi)
+/* Returns the sum of weighted squared errors with a range from lo to hi. */
+static double fit_error(const struct range_map *map, enum adl_range_weight weight, double lo,
+                        double hi)
 {
     double step = (hi - lo) / 255, variance = step * step / 12, error = 0;
-    double width = (map->most - map->least) / BINS;
 
-    for (int i = 0; i < BINS; i++) {
-        double x = map->least + (i + 0.5) * width, beyond = fmax(fmax(lo - x, x - hi), 0);
-        error += map->bins[i] * (beyond > 0 ? beyond * beyond : variance);
+    for (int i = 0; i < 2 * BINS; i++) {
+        if (map->bins[weight][i] <= 0)
+            continue;
+        double x = fit_value(map, i), beyond = fmax(fmax(lo - x, x - hi), 0);
+        double within = fabs(x) < step / 2 ? x * x : variance;
+        error += map->bins[weight][i] * (beyond > 0 ? beyond * beyond : within);
     }
     return error;
 }
 
-static struct adl_int8_range fit_range(const struct range_map *map)
+static struct adl_int8_range fit_range(const struct range_map *map, enum adl_range_weight weight)
 {
-    double lo = map->least, hi = map->most, best = fit_error(map, lo, hi);
+    double lo = map->least, hi = map->most, best = fit_error(map, weight, lo, hi);
     /* Both ends are searched in turn; each has one minimum for the other's value in practice. */
     for (int round = 0; round < 2; round++)
         for (int side = 0; side < 2; side++) {
             double part = 1;
             for (int i = 0; i < CANDIDATES; i++, part *= LESS) {
                 double low = side ? lo : map->least * part, high = side ? map->most * part : hi;
-                double error = fit_error(map, low, high);
+                double error = fit_error(map, weight, low, high);
                 if (error < best) {
                     best = error;
                     lo = low;
@@ -208,15 +264,21 @@ static struct adl_int8_range fit_range(const struct range_map *map)
     return adl_quantisation_range(lo, hi);
 }
 
+void adl_range_fit_ranges(const struct adl_range_fit *fit, enum adl_range_weight weight,
+                          struct adl_quantisation *quantisation)
+{
+    for (int v = 1; v < quantisation->value_count; v++)
+        if (fit->maps[v].pixels > 0)
+            quantisation->ranges[v] = fit_range(&fit->maps[v], weight);
+}
+
 struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit, struct adl_error *err)
 {
     struct adl_quantisation *q = adl_quantisation_create(fit->graph, err);
 
     if (!q)
         return NULL;
-    for (int v = 1; v < q->value_count; v++)
-        if (fit->maps[v].pixels > 0)
-            q->ranges[v] = fit_range(&fit->maps[v]);
+    adl_range_fit_ranges(fit, ADL_RANGE_ALIKE, q);
     for (int id = 0; id < q->param_count; id++) {
         const struct adl_param *param = adl_graph_param(fit->graph, id);
         if (!adl_quantisation_takes(param))
@@ -302,4 +364,21 @@ void adl_range_fit_round(const struct adl_range_fit *fit,
         /* A linear layer is a 1x1 convolution of one pixel, whose parameter is K x C. */
         fit_round_conv(fit, node, scales, bits ? bits[node->params[0]] : 8, params);
     }
+}
+
+struct adl_session *adl_range_fit_session(const struct adl_range_fit *fit,
+                                          const float *const *params,
+                                          const struct adl_quantisation *quantisation,
+                                          struct adl_error *err)
+{
+    const struct adl_plan_options options = {.input_h = fit->shapes[0].h,
+                                             .input_w = fit->shapes[0].w,
+                                             .precision = ADL_PRECISION_INT8,
+                                             .quantisation = quantisation,
+                                             .all_int8 = true};
+    struct adl_plan *plan = adl_plan_create(fit->graph, params, &options, err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, err) : NULL;
+
+    adl_plan_unref(plan);
+    return session;
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "eval/range_choice.h"
 #include "eval/range_fit.h"
 #include "eval/weight_bits.h"
 #include "models/file/save.h"
@@ -67,9 +68,9 @@ static int note_problem(struct adl_int8_photos *photos, const struct adl_error *
     return 0;
 }
 
-/* Shows one photograph to the fit. */
-static int observe_one(const struct adl_model *model, struct adl_range_fit *fit, const char *path,
-                       struct adl_error *problem)
+/* Writes the network's input of one photograph. */
+static int read_one(const struct adl_model *model, const char *path, float *to,
+                    struct adl_error *problem)
 {
     const struct adl_predict_decode how = {0};
     const struct adl_view_sizes sizes = {.count = 1, .items = {{model->input_h, model->input_w}}};
@@ -77,25 +78,31 @@ static int observe_one(const struct adl_model *model, struct adl_range_fit *fit,
 
     if (adl_predict_read(path, &how, &sizes, &input, problem) < 0)
         return -1;
-    adl_image_to_input(&input.resized.items[0], model->mean, model->std, adl_range_fit_input(fit));
+    adl_image_to_input(&input.resized.items[0], model->mean, model->std, to);
     adl_predict_input_release(&input);
-    adl_range_fit_observe(fit);
     return 0;
 }
 
-/* Lets the fit see all photographs once. */
+/* Lets the fit see all photographs once; the second time (`choice` is not NULL) their features are
+ * noted. */
 static int observe(const struct adl_model *model, struct adl_int8_photos *photos,
-                   struct adl_range_fit *fit, bool first, const struct adl_int8_watch *watch,
-                   struct adl_error *err)
+                   struct adl_range_fit *fit, struct adl_range_choice *choice,
+                   const struct adl_int8_watch *watch, struct adl_error *err)
 {
+    const bool first = !choice;
+
     for (size_t i = 0; i < photos->count; i++) {
         struct adl_error problem = {0};
         if (watch && watch->stop && watch->stop(watch->context))
             return adl_fail(err, ADL_ERR_CANCELLED, "the choice of ranges was interrupted");
-        if (observe_one(model, fit, adl_int8_photos_path(photos, i), &problem) < 0) {
+        if (read_one(model, adl_int8_photos_path(photos, i), adl_range_fit_input(fit), &problem) ==
+            0) {
+            adl_range_fit_observe(fit);
+            if (choice)
+                adl_range_choice_note(choice, fit, i);
+        } else if (first && note_problem(photos, &problem, err) < 0) {
             /* The second time the same ones fail again. */
-            if (first && note_problem(photos, &problem, err) < 0)
-                return -1;
+            return -1;
         }
         if (watch && watch->progress)
             watch->progress(watch->context, (first ? 0 : photos->count) + i + 1, 2 * photos->count);
@@ -145,8 +152,7 @@ static int fit_into(struct adl_model *model, size_t most, unsigned char *bits,
     return 0;
 }
 
-/* Rounds the model's weights, which are in the order of its parameters. On failure the model is as
- * it was. */
+/* Rounds the model's weights, which are in the order of its parameters. */
 static int round_weights(struct adl_model *model, struct adl_range_fit *fit, size_t most,
                          struct adl_error *err)
 {
@@ -170,22 +176,31 @@ static int round_weights(struct adl_model *model, struct adl_range_fit *fit, siz
     adl_range_fit_round(fit, model->quantisation, bits, params);
     model->precision = ADL_PRECISION_INT8;
     model->bf16 = false;
-    adl_model_update_digest(model);
     result = 0;
 out:
-    if (result < 0) {
-        adl_quantisation_free(model->quantisation);
-        model->quantisation = NULL;
-    }
     adl_free(bits);
     adl_free(params);
     return result;
+}
+
+struct load {
+    const struct adl_model *model;
+    const struct adl_int8_photos *photos;
+};
+
+static bool load_one(void *context, size_t photo, float *input)
+{
+    const struct load *load = context;
+    struct adl_error ignored = {0};
+    return read_one(load->model, adl_int8_photos_path(load->photos, photo), input, &ignored) == 0;
 }
 
 int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size_t most,
                    const struct adl_int8_watch *watch, struct adl_error *err)
 {
     struct adl_range_fit *fit = NULL;
+    struct adl_range_choice *choice = NULL;
+    struct load load = {model, photos};
     int result = -1;
 
     if (model->quantisation)
@@ -194,12 +209,19 @@ int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size
     if (!fit)
         return -1;
     photos->skipped = 0;
-    ADL_TRY(observe(model, photos, fit, true, watch, err));
+    ADL_TRY(observe(model, photos, fit, NULL, watch, err));
     ADL_TRY(adl_range_fit_begin_second(fit, err));
-    ADL_TRY(observe(model, photos, fit, false, watch, err));
+    choice = adl_range_choice_create(fit, photos->count, err);
+    if (!choice)
+        goto out;
+    ADL_TRY(observe(model, photos, fit, choice, watch, err));
     ADL_TRY(round_weights(model, fit, most, err));
+    ADL_TRY(adl_range_choice_run(choice, fit, model->params, load_one, &load, model->quantisation,
+                                 err));
+    adl_model_update_digest(model);
     result = 0;
 out:
+    adl_range_choice_free(choice);
     adl_range_fit_free(fit);
     return result;
 }

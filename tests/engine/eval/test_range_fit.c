@@ -24,8 +24,8 @@ static void draw(float *input, int image, float times)
 }
 
 /* The mean over the images of the squared error that rounding to the range makes, relative to the
- * squares of the image. */
-static double error_with(double scale, double zero, float times)
+ * squares of the image, or to the square of that. */
+static double error_with(enum adl_range_weight weight, double scale, double zero, float times)
 {
     float x[VALUES];
     double sum = 0;
@@ -38,13 +38,13 @@ static double error_with(double scale, double zero, float times)
             error += pow((byte - zero) * scale - (double)x[i], 2);
             squares += pow((double)x[i], 2);
         }
-        sum += error / squares / IMAGES;
+        sum += error / (weight == ADL_RANGE_ALIKE ? squares : squares * squares) / IMAGES;
     }
     return sum;
 }
 
 /* A network whose first map is its input: a 1x1 convolution whose weights are the identity. */
-static struct adl_int8_range range_of(float times)
+static struct adl_int8_range range_of(enum adl_range_weight weight, float times)
 {
     struct adl_error err = {0};
     struct adl_graph *g = adl_graph_create((struct adl_shape){SIDE, SIDE, CHANNELS}, &err);
@@ -66,6 +66,8 @@ static struct adl_int8_range range_of(float times)
     }
     struct adl_quantisation *q = adl_range_fit_finish(fit, &err);
     TEST_OK(q ? 0 : -1, &err);
+    if (weight != ADL_RANGE_ALIKE)
+        adl_range_fit_ranges(fit, weight, q);
     struct adl_int8_range range = q->ranges[map];
     adl_quantisation_free(q);
     adl_range_fit_free(fit);
@@ -74,20 +76,32 @@ static struct adl_int8_range range_of(float times)
     return range;
 }
 
-static void the_range_is_the_best_for_all_images(void)
+static void check_weight(enum adl_range_weight weight)
 {
     static const float times[] = {1, 5, 40, 300};
 
     for (size_t t = 0; t < ADL_COUNT(times); t++) {
-        struct adl_int8_range range = range_of(times[t]);
-        double error = error_with((double)range.scale, range.zero, times[t]), best = HUGE_VAL;
+        struct adl_int8_range range = range_of(weight, times[t]);
+        double error = error_with(weight, (double)range.scale, range.zero, times[t]),
+               best = HUGE_VAL;
         for (double most = 0.5; most < 5 * (double)times[t]; most *= 1.02)
-            best = fmin(best, error_with(2 * most / 255, 128, times[t]));
+            best = fmin(best, error_with(weight, 2 * most / 255, 128, times[t]));
         if (!(error < 1.15 * best))
             TEST_FAIL("one image %g times as large: %g, where %g is possible", (double)times[t],
                       error, best);
     }
 }
 
+static void the_range_is_the_best_for_all_images(void)
+{
+    check_weight(ADL_RANGE_ALIKE);
+}
+
+static void the_range_is_the_best_for_small_maps(void)
+{
+    check_weight(ADL_RANGE_SMALL);
+}
+
 TEST_SUITE(range_fit,
-           {"the range is the best for all images", the_range_is_the_best_for_all_images});
+           {"the range is the best for all images", the_range_is_the_best_for_all_images},
+           {"or for those with small maps", the_range_is_the_best_for_small_maps});
