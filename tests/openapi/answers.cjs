@@ -610,8 +610,9 @@ async function checkLoad() {
     await expect('no annotations', ask(server, 'GET', '/annotations'), '/annotations', 'get', 404,
         'unknown-path');
     await expect('no jobs', ask(server, 'GET', '/jobs'), '/jobs', 'get', 404, 'unknown-path');
-    const work = ask(server, 'POST', '/localize?top_k=20&heatmap=png', FORM,
-        form(...new Array(30).fill(jpeg)));
+    // Long enough for all that is asked before the server has drained.
+    const work = ask(server, 'POST', '/localize?top_k=100&heatmap=png', FORM,
+        form(...new Array(60).fill(jpeg)));
     for (let i = 0; i < 1000; i++)
         if (/\nadl_queue_depth\{[^}]*\} [1-9]/.test((await ask(server, 'GET', '/metrics')).body))
             break;
