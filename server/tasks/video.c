@@ -24,6 +24,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "base/str.h"
 
@@ -224,8 +225,8 @@ static int end(struct adl_video *v, bool in_frame, struct adl_error *err)
     const char *what = v->count == 0 ? "has no frame that ffmpeg can read"
                        : in_frame    ? "ffmpeg has ended within a frame"
                                      : "ffmpeg has failed";
-    return adl_fail(err, ADL_ERR_FORMAT, "%s: %s after %zu frames%s%s", v->path.data, what,
-                    v->count, said ? ": " : "", said ? said : "");
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: %s after %zu frame%s%s%s", v->path.data, what,
+                    v->count, ADL_S(v->count), said ? ": " : "", said ? said : "");
 }
 
 /* --- frames -------------------------------------------------------------------------- */
