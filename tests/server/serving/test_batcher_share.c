@@ -63,6 +63,7 @@ struct work {
     _Atomic int times[MOST];
     _Atomic int inside, most, begun;
     _Atomic bool gone;
+    _Atomic bool failed; /* the piece that fails has run */
     int result;
     struct adl_error err;
 };
@@ -83,6 +84,14 @@ static int piece(void *of_body, size_t i, const struct adl_pause *pause, struct 
         poll(NULL, 0, 1);
     while (adl_clock_ns() < end)
         ;
+    /* Those that come later do not run while the one that fails still does, and leave time to note
+     * the failure. */
+    if (i > w->fails_at) {
+        for (int waited = 0; !w->failed && waited < 5000; waited++)
+            poll(NULL, 0, 1);
+        poll(NULL, 0, 10);
+    }
+    w->failed |= i == w->fails_at;
     atomic_fetch_sub(&w->inside, 1);
     return i == w->fails_at ? adl_fail(err, ADL_ERR_FORMAT, "piece %zu", i) : 0;
 }
