@@ -78,7 +78,7 @@ else
     [ "$architecture" = "$(dpkg-architecture -q DEB_BUILD_ARCH)" ] ||
         compiler=(CC="$triplet-gcc" PKG_CONFIG="$triplet-pkg-config")
     "$MAKE" --no-print-directory ${JOBS:+"$JOBS"} BUILD="$BUILD/deb" SAN= COVERAGE= MODULES= PREFIX=/usr \
-        "${flags[@]}" "${compiler[@]}" all
+        "${flags[@]}" "${compiler[@]}" all >&2
     install_into_stage BUILD="$BUILD/deb" SAN= COVERAGE= MODULES= PREFIX=/usr "${flags[@]}" \
         "${compiler[@]}"
 fi

@@ -41,7 +41,7 @@ base=$BUILD/packages/debian12.tar
 if [ ! -s "$base" ]; then
     echo "making a Debian 12 in $base"
     needs=$(dpkg-deb -f "$old" Depends | sed 's/ ([^)]*)//g; s/ //g')
-    mmdebstrap --variant=minbase --include="systemd,init-system-helpers,curl,$needs" bookworm \
+    mmdebstrap --format=tar --variant=minbase --include="systemd,init-system-helpers,curl,$needs" bookworm \
         "$base.new" ${MIRROR:+"$MIRROR"} >"$base.log" 2>&1 || skip "mmdebstrap failed, see $base.log"
     mv "$base.new" "$base"
 fi
