@@ -426,7 +426,7 @@ uint64_t adl_graph_trainable(const struct adl_graph *graph)
 {
     uint64_t count = 0;
     for (int i = 0; i < graph->param_count; i++)
-        if (graph->params[i].role != ADL_PARAM_BN_MEAN && graph->params[i].role != ADL_PARAM_BN_VAR)
+        if (adl_param_is_trained(&graph->params[i]))
             count += graph->params[i].count;
     return count;
 }

@@ -58,6 +58,12 @@ struct adl_param {
         prefix; /* leading bytes of the name that say so; what follows is as in a network alone */
 };
 
+/* Returns whether a parameter is trained, and has a gradient; the others are running statistics. */
+static inline bool adl_param_is_trained(const struct adl_param *param)
+{
+    return param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR;
+}
+
 #define ADL_MAX_OP_PARAMS 4
 #define ADL_MAX_OP_INPUTS 8
 #define ADL_MAX_TAPS 8

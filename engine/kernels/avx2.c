@@ -112,7 +112,7 @@ static const struct adl_bf16_kernels avx2_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "avx2", .mr = MR, .nr = 16, .gemm = avx2_gemm, .strassen = &adl_strassen_avx2,     \
         .winograd = &adl_winograd_avx2, .int8 = &int8_kernels, .bf16 = &avx2_bf16,                 \
-        .depthwise = avx2_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,                               \
+        .depthwise = avx2_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,          \
     }
 
 const struct adl_kernels adl_kernels_avx2 = TABLE(adl_int8_avx2);

@@ -196,7 +196,8 @@ static const struct adl_bf16_kernels avx512_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "avx512", .mr = MR, .nr = 32, .gemm = avx512_gemm,                                 \
         .strassen = &adl_strassen_avx512, .winograd = &adl_winograd_avx512, .int8 = &int8_kernels, \
-        .bf16 = &bf16_kernels, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,      \
+        .bf16 = &bf16_kernels, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve),  \
+        ADL_TRAIN_LOOPS,                                                                           \
     }
 
 const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512, avx512_bf16);

@@ -110,7 +110,7 @@ static const struct adl_bf16_kernels neon_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "neon", .mr = MR, .nr = NR, .gemm = neon_gemm, .strassen = &adl_strassen_neon,     \
         .winograd = &adl_winograd_neon, .int8 = &int8_kernels, .bf16 = &neon_bf16,                 \
-        .depthwise = neon_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,                               \
+        .depthwise = neon_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,          \
     }
 
 const struct adl_kernels adl_kernels_neon = TABLE(adl_int8_generic);

@@ -106,7 +106,8 @@ static void elementwise_forward(const struct adl_op_call *call)
                                  (size_t)call->batch * adl_shape_count(call->out_shape));
 }
 
-enum adl_curve adl_elementwise_curve(const struct adl_op_def *def)
+/* Returns the kernel that computes an op; ADL_CURVE_NONE: there is none. */
+static enum adl_curve elementwise_curve(const struct adl_op_def *def)
 {
     static const struct {
         const struct adl_op_def *def;
@@ -122,19 +123,24 @@ enum adl_curve adl_elementwise_curve(const struct adl_op_def *def)
     return ADL_CURVE_NONE;
 }
 
+void adl_elementwise_run(const struct adl_kernels *kernels, const struct adl_node *node,
+                         const float *x, float *y, size_t count)
+{
+    const struct adl_elementwise_attr *attr = node->attr;
+    const enum adl_curve curve = elementwise_curve(node->def);
+
+    if (curve && kernels->curve)
+        kernels->curve(curve, attr->a, attr->b, x, y, count);
+    else
+        node->def->elementwise(node, x, y, count);
+}
+
 static void elementwise_piece(const struct adl_train_call *call, size_t piece, size_t first,
                               size_t last)
 {
-    const struct adl_op_def *def = call->node->def;
-    const struct adl_elementwise_attr *attr = call->node->attr;
-    const enum adl_curve curve = adl_elementwise_curve(def);
-
     (void)piece;
-    if (curve && call->kernels->curve)
-        call->kernels->curve(curve, attr->a, attr->b, call->in[0] + first, call->out + first,
-                             last - first);
-    else
-        def->elementwise(call->node, call->in[0] + first, call->out + first, last - first);
+    adl_elementwise_run(call->kernels, call->node, call->in[0] + first, call->out + first,
+                        last - first);
 }
 
 static void elementwise_train(const struct adl_train_call *call)

@@ -96,18 +96,6 @@ static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step
     }
 }
 
-static void step_elements(const struct adl_plan *plan, const struct adl_node *node,
-                          const float *from, float *to, size_t count)
-{
-    const struct adl_elementwise_attr *attr = node->attr;
-    const enum adl_curve curve = adl_elementwise_curve(node->def);
-
-    if (curve && plan->kernels->curve)
-        plan->kernels->curve(curve, attr->a, attr->b, from, to, count);
-    else
-        node->def->elementwise(node, from, to, count);
-}
-
 /* The maps may be slices of joined ones, so this goes pixel by pixel, or over all at once. */
 static void step_run_elementwise(const struct adl_plan *plan, const struct plan_step *step,
                                  const struct plan_bindings *bindings, size_t task)
@@ -118,10 +106,11 @@ static void step_run_elementwise(const struct adl_plan *plan, const struct plan_
     const float *from = plan_step_data(plan, bindings, step->input) + first * x->ld;
     float *to = plan_step_data(plan, bindings, step->output) + first * y->ld;
     if (x->ld == channels && y->ld == channels)
-        step_elements(plan, step->node, from, to, count * channels);
+        adl_elementwise_run(plan->kernels, step->node, from, to, count * channels);
     else
         for (size_t i = 0; i < count; i++)
-            step_elements(plan, step->node, from + i * x->ld, to + i * y->ld, channels);
+            adl_elementwise_run(plan->kernels, step->node, from + i * x->ld, to + i * y->ld,
+                                channels);
 }
 
 static void step_run_window(const struct adl_plan *plan, const struct plan_step *step,

@@ -9,11 +9,6 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-static bool has_gradient(const struct adl_param *param)
-{
-    return param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR;
-}
-
 /* Sets first[id] to the first node that adds to the gradient of a parameter; INT_MAX: none does. */
 static void find_nodes(const struct adl_graph *graph, int *first)
 {
@@ -50,7 +45,8 @@ int adl_buckets_make(struct adl_buckets *buckets, const struct adl_graph *graph,
     size_t end = 0;
 
     for (int i = 0; i < params; i++)
-        end += has_gradient(adl_graph_param(graph, i)) ? adl_graph_param(graph, i)->count : 0;
+        end +=
+            adl_param_is_trained(adl_graph_param(graph, i)) ? adl_graph_param(graph, i)->count : 0;
     *buckets = (struct adl_buckets){.of = adl_calloc(end / least + 3, sizeof *buckets->of)};
     if (!first || !buckets->of) {
         adl_free(first);
@@ -65,7 +61,7 @@ int adl_buckets_make(struct adl_buckets *buckets, const struct adl_graph *graph,
         if (end <= tail && before > tail && end > 0 && buckets->of[buckets->count].count > 0)
             close_bucket(buckets);
         before = end;
-        for (size_t rest = has_gradient(param) ? param->count : 0; rest > 0;) {
+        for (size_t rest = adl_param_is_trained(param) ? param->count : 0; rest > 0;) {
             size_t count = ADL_MIN(rest, most - buckets->of[buckets->count].count);
             extend(buckets, end, count, first[i]);
             end -= count;

@@ -39,11 +39,6 @@ struct adl_optimizer {
     uint64_t steps;                  /* that were taken */
 };
 
-static bool optimizer_is_trainable(const struct adl_param *param)
-{
-    return param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR;
-}
-
 struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const float *const *start,
                                            struct adl_error *err)
 {
@@ -64,7 +59,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         all += param->count;
-        trainable += optimizer_is_trainable(param) ? param->count : 0;
+        trainable += adl_param_is_trained(param) ? param->count : 0;
     }
     optimizer->floats = all + 2 * trainable;
     optimizer->trainable = trainable;
@@ -83,7 +78,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
         optimizer->params[i] = value;
         memcpy(value, start[i], param->count * sizeof *value);
         value += param->count;
-        if (!optimizer_is_trainable(param))
+        if (!adl_param_is_trained(param))
             continue;
         optimizer->grads[i] = grad;
         optimizer->velocities[i] = velocity;

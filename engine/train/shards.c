@@ -91,7 +91,7 @@ static int find_statistics(struct adl_shards *shards, const struct adl_graph *gr
     shards->floats = shards->grads;
     for (int i = 0; i < shards->param_count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
-        if (param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR)
+        if (adl_param_is_trained(param))
             continue;
         shards->statistics[shards->statistic_count++] =
             (struct statistic){i, shards->floats, param->count};

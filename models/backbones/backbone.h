@@ -87,8 +87,8 @@ struct adl_backbone {
      * when weights are read: public code has it and computes nothing with it. NULL: there is none.
      */
     bool (*is_unused)(const char *name);
-    /* Writes into `out` what a parameter is called in older files of public code, or by timm; returns
-     * false if it has no other name. NULL: none has. */
+    /* Writes into `out` what a parameter is called in older files of public code, or by timm;
+     * returns false if it has no other name. NULL: none has. */
     bool (*former_name)(const char *name, char *out, size_t size);
 };
 

@@ -65,8 +65,7 @@ static void count_attention(const struct adl_model *model, struct facts *facts)
     facts->has_attention = is_attention != NULL;
     for (int i = 0; is_attention && i < adl_graph_param_count(graph); i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
-        if (is_attention(param->name) && param->role != ADL_PARAM_BN_MEAN &&
-            param->role != ADL_PARAM_BN_VAR)
+        if (is_attention(param->name) && adl_param_is_trained(param))
             facts->attention_parameters += param->count;
     }
     for (int i = 0; is_attention && i < adl_graph_node_count(graph); i++) {

@@ -73,8 +73,7 @@ static int mark(struct adl_train_run *run, struct layer_name layer, struct adl_e
 static bool leaves_something(const struct adl_train_run *run)
 {
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++) {
-        enum adl_param_role role = adl_graph_param(run->model->graph, i)->role;
-        if (!run->frozen[i] && role != ADL_PARAM_BN_MEAN && role != ADL_PARAM_BN_VAR)
+        if (!run->frozen[i] && adl_param_is_trained(adl_graph_param(run->model->graph, i)))
             return true;
     }
     return false;
