@@ -22,6 +22,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -177,12 +178,22 @@ static int limit_resources(size_t memory)
     return setrlimit(RLIMIT_NOFILE, &zero);
 }
 
+/* How long a thread that was joined may still be listed. */
+#define LISTED_MS 1000
+
 /* The filter is for the thread that installs it and those that it starts. A library that started
- * one when it was loaded would have it outside. In /proc, each thread is a directory. */
+ * one when it was loaded would have it outside. In /proc, each thread is a directory, which stays
+ * for a moment after pthread_join() has returned, on a busy machine for longer. */
 static bool is_alone(void)
 {
     struct stat info;
-    return SANITIZED || (stat("/proc/self/task", &info) == 0 && info.st_nlink == 3);
+
+    for (int ms = 0; !SANITIZED && ms <= LISTED_MS; ms++) {
+        if (stat("/proc/self/task", &info) == 0 && info.st_nlink == 3)
+            return true;
+        poll(NULL, 0, 1);
+    }
+    return SANITIZED;
 }
 
 int adl_sandbox_enter(int fd, size_t memory, struct adl_error *err)

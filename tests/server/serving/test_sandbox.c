@@ -3,6 +3,8 @@
 
 #include "support/test.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include "base/size.h"
 #include "server/serving/decode_helper.h"
 #include "server/serving/decode_wire.h"
+#include "server/serving/sandbox.h"
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SANITIZED true
@@ -105,6 +108,48 @@ static void needs_its_descriptors(void)
     CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 2);
 }
 
+static void *live_for(void *ms)
+{
+    poll(NULL, 0, *(const int *)ms);
+    return NULL;
+}
+
+/* Enters the sandbox in a process that has a second thread for so long. Returns its status. */
+static int status_beside(int ms)
+{
+    struct adl_error err = {0};
+    int pair[2], status = -1;
+    pthread_t thread;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (pthread_create(&thread, NULL, live_for, &ms) != 0)
+            _exit(3);
+        _exit(adl_sandbox_enter(pair[0], 64 << 20, &err) == 0 ? 0
+              : err.kind == ADL_ERR_UNSUPPORTED               ? 1
+                                                              : 2);
+    }
+    if (pid > 0)
+        waitpid(pid, &status, 0);
+    close(pair[0]);
+    close(pair[1]);
+    return status;
+}
+
+/* A thread that has ended is listed for a while on a busy machine; one that goes on is refused. */
+static void waits_for_threads_that_end(void)
+{
+    if (SANITIZED)
+        return; /* which has threads of its own */
+    int status = status_beside(50);
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    status = status_beside(60000);
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 TEST_SUITE(sandbox, {"lets a decoder work", lets_it_work},
            {"ends what a decoder never does", ends_it}, {"limits memory", limits_memory},
-           {"needs its descriptors", needs_its_descriptors});
+           {"needs its descriptors", needs_its_descriptors},
+           {"waits for threads that end", waits_for_threads_that_end});
