@@ -9,13 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/spawn.h"
 #include "server/training/mpi_start.h"
 
 /* A blocked signal whose action is to be ignored may be dropped; one that is handled is not. */
@@ -81,43 +81,23 @@ static int wait_for(struct adl_child_guard *guard, pid_t child)
 static int start(const struct adl_child_guard *guard, char *const *words, char *const *variables,
                  const char *out, const char *log, pid_t *child)
 {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t reset; /* to their default action */
-    int failed = posix_spawn_file_actions_init(&files);
+    struct adl_spawn how = {
+        /* Not by its name: the file may have been replaced since this process
+         * began. */
+        .program = "/proc/self/exe",
+        .words = words,
+        .variables = variables,
+        .files = {{.fd = 0, .path = "/dev/null", .flags = O_RDONLY},
+                  {.fd = 1, .path = out, .flags = O_WRONLY | O_CREAT | O_TRUNC},
+                  {.fd = 2, .path = log, .flags = O_WRONLY | O_CREAT | O_APPEND}},
+        .file_count = 3,
+        .blocked = guard->before,
+        .own_group = true};
 
-    if (failed)
-        return failed;
-    failed = posix_spawnattr_init(&attributes);
-    if (failed) {
-        posix_spawn_file_actions_destroy(&files);
-        return failed;
-    }
-    failed = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    if (!failed)
-        failed =
-            posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (!failed)
-        failed =
-            posix_spawn_file_actions_addopen(&files, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0666);
-    if (!failed)
-        failed = posix_spawnattr_setflags(
-            &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    if (!failed)
-        failed = posix_spawnattr_setsigmask(&attributes, &guard->before);
-    sigemptyset(&reset);
+    sigemptyset(&how.reset);
     if (guard->pipe.sa_handler != SIG_IGN)
-        sigaddset(&reset, SIGPIPE);
-    if (!failed)
-        failed = posix_spawnattr_setsigdefault(&attributes, &reset);
-    if (!failed)
-        failed = posix_spawnattr_setpgroup(&attributes, 0);
-    /* Not by its name: the file may have been replaced since this process began. */
-    if (!failed)
-        failed = posix_spawn(child, "/proc/self/exe", &files, &attributes, words, variables);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&files);
-    return failed;
+        sigaddset(&how.reset, SIGPIPE);
+    return adl_spawn(&how, child);
 }
 
 int adl_child_run(struct adl_child_guard *guard, char *const *words, const char *out,

@@ -33,7 +33,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +46,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/spawn.h"
 #include "server/serving/decode_helper.h"
 #include "server/serving/decode_link.h"
 #include "server/serving/decode_wire.h"
@@ -126,42 +126,25 @@ static int spawn(const struct adl_decoders *decoders, int socket_fd, int memory_
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
     char name[] = "adl-server", word[] = ADL_DECODE_HELPER, shared[24], memory[24];
-    char *const words[] = {name, word, shared, memory, NULL};
     char *environment[32];
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t all;
-    int failed = posix_spawn_file_actions_init(&files);
+    struct adl_spawn how = {/* Not by its name: the file may have been replaced since this process
+                             * began. */
+                            .program = "/proc/self/exe",
+                            .words = (char *const[]){name, word, shared, memory, NULL},
+                            .variables = environment,
+                            .files = {{.fd = ADL_DECODE_HELPER_SOCKET, .from = socket_fd},
+                                      {.fd = ADL_DECODE_HELPER_MEMORY, .from = memory_fd}},
+                            .file_count = 2,
+                            .own_group = true};
 
-    if (failed)
-        return failed;
-    failed = posix_spawnattr_init(&attributes);
-    if (failed) {
-        posix_spawn_file_actions_destroy(&files);
-        return failed;
-    }
     snprintf(shared, sizeof shared, "%zu", decoders->shared_bytes);
     snprintf(memory, sizeof memory, "%zu", decoders->config.memory);
     choose_environment(environment, ADL_COUNT(environment));
-    sigfillset(&all);
+    sigemptyset(&how.reset);
+    sigfillset(&how.blocked);
     for (size_t i = 0; i < ADL_COUNT(faults); i++)
-        sigdelset(&all, faults[i]);
-    failed = posix_spawn_file_actions_adddup2(&files, socket_fd, ADL_DECODE_HELPER_SOCKET);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&files, memory_fd, ADL_DECODE_HELPER_MEMORY);
-    if (!failed)
-        failed =
-            posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-    if (!failed)
-        failed = posix_spawnattr_setsigmask(&attributes, &all);
-    if (!failed)
-        failed = posix_spawnattr_setpgroup(&attributes, 0);
-    /* Not by its name: the file may have been replaced since this process began. */
-    if (!failed)
-        failed = posix_spawn(pid, "/proc/self/exe", &files, &attributes, words, environment);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&files);
-    return failed;
+        sigdelset(&how.blocked, faults[i]);
+    return adl_spawn(&how, pid);
 }
 
 /* Lets what the server computes go before a helper, which has no threads yet. The threads of the

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -26,6 +25,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "base/spawn.h"
 #include "base/str.h"
 
 #define BUFFER_BYTES ((size_t)65536)
@@ -57,40 +57,20 @@ static void close_pipe(int *fd)
 static int spawn(const char *const *words, bool reads_stdin, const int out[2], const int said[2],
                  pid_t *child)
 {
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, broken_pipe;
-    int failed = posix_spawn_file_actions_init(&files);
+    struct adl_spawn how = {
+        .program = words[0],
+        .words = (char *const *)words, /* which are not changed */
+        .variables = environ,
+        .files = {{.fd = 1, .from = out[1]},
+                  {.fd = 2, .from = said[1]},
+                  {.fd = 0, .path = "/dev/null", .flags = O_RDONLY}},
+        .file_count = reads_stdin ? 2 : 3,
+    };
 
-    if (failed)
-        return failed;
-    failed = posix_spawnattr_init(&attributes);
-    if (failed) {
-        posix_spawn_file_actions_destroy(&files);
-        return failed;
-    }
-    sigemptyset(&none);
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    if (!reads_stdin)
-        failed = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&files, out[1], 1);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&files, said[1], 2);
-    if (!failed)
-        failed =
-            posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    if (!failed)
-        failed = posix_spawnattr_setsigmask(&attributes, &none);
-    if (!failed)
-        failed = posix_spawnattr_setsigdefault(&attributes, &broken_pipe);
-    if (!failed)
-        /* The words are not changed. */
-        failed = posix_spawnp(child, words[0], &files, &attributes, (char *const *)words, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&files);
-    return failed;
+    sigemptyset(&how.blocked);
+    sigemptyset(&how.reset);
+    sigaddset(&how.reset, SIGPIPE);
+    return adl_spawn(&how, child);
 }
 
 static int start(struct adl_video *v, const char *input, double rate, struct adl_error *err)
