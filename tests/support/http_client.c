@@ -241,6 +241,21 @@ void test_server_signal(const struct test_server *server, int number)
         test_kill(server->pid, number);
 }
 
+double test_server_processor_s(const struct test_server *server)
+{
+    char path[40];
+    unsigned long user = 0, system = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)server->pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                        &system) != 2)
+        TEST_FAIL("%s cannot be read", path);
+    if (file)
+        fclose(file);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 void test_server_fail_memory(const struct test_server *server, int nth)
 {
     if (server->pid > 0)

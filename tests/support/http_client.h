@@ -40,6 +40,8 @@ int test_server_ready(const struct test_server *server);
 /* Sends SIGTERM; returns the exit status, or -1 if the server had to be killed. */
 int test_server_stop(struct test_server *server);
 void test_server_signal(const struct test_server *server, int number);
+/* Returns the processor time that the server has taken, in seconds. */
+double test_server_processor_s(const struct test_server *server);
 /* Makes the n-th allocation of the server from now on fail; 0: none. */
 void test_server_fail_memory(const struct test_server *server, int nth);
 /* Returns the server's output on stderr, to be freed with free(). */

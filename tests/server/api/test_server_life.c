@@ -289,21 +289,6 @@ static void waits_for_no_pipe(void)
     test_service_release(&service);
 }
 
-/* The CPU time of the server in seconds. */
-static double processor_s(void)
-{
-    char path[40];
-    unsigned long user = 0, system = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)service.server.pid);
-    FILE *file = fopen(path, "r");
-    if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                        &system) != 2)
-        TEST_FAIL("%s cannot be read", path);
-    if (file)
-        fclose(file);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-}
-
 /* Sends the head of a request and not its body; returns the connection once the server
  * counts the request. */
 static int begin_request(void)
@@ -325,9 +310,9 @@ static void drains_at_rest_after_a_reload(void)
     test_server_signal(&service.server, SIGHUP);
     test_server_signal(&service.server, SIGTERM);
     poll(NULL, 0, 500);
-    double before = processor_s();
+    double before = test_server_processor_s(&service.server);
     poll(NULL, 0, 1000);
-    CU_ASSERT(processor_s() - before < 0.5);
+    CU_ASSERT(test_server_processor_s(&service.server) - before < 0.5);
     test_send(fd, service.jpeg, service.jpeg_length);
     CU_ASSERT_EQUAL(test_next_status(fd), 200);
     close(fd);

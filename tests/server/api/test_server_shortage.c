@@ -75,22 +75,6 @@ static void memory(void)
     test_service_close(&service);
 }
 
-/* The processor time of the server in seconds. */
-static double processor_s(void)
-{
-    char path[40];
-    unsigned long user = 0, system = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)service.server.pid);
-    FILE *file = fopen(path, "r");
-    if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                        &system) != 2)
-        TEST_FAIL("%s cannot be read", path);
-    if (file)
-        fclose(file);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-}
-
 /* Without descriptors new clients wait, open connections are served, and nothing spins. */
 static void descriptors(void)
 {
@@ -109,10 +93,10 @@ static void descriptors(void)
     CU_ASSERT_EQUAL(prlimit(service.server.pid, RLIMIT_NOFILE, &few, NULL), 0);
     for (; opened < (int)ADL_COUNT(fds); opened++)
         fds[opened] = test_connect(&service.server);
-    double before = processor_s();
+    double before = test_server_processor_s(&service.server);
     poll(NULL, 0, 500);
     if (!TEST_WATCHED)
-        CU_ASSERT(processor_s() - before < 0.1);
+        CU_ASSERT(test_server_processor_s(&service.server) - before < 0.1);
     for (int i = 0; i < 5; i++) {
         poll(NULL, 0, 20);
         test_send_text(kept, POST_HEAD "Content-Length: %zu\r\n\r\n", service.jpeg_length);
