@@ -83,6 +83,13 @@ static int read_one(const struct adl_model *model, const char *path, float *to,
     return 0;
 }
 
+static int check_stop(const struct adl_int8_watch *watch, struct adl_error *err)
+{
+    if (watch && watch->stop && watch->stop(watch->context))
+        return adl_fail(err, ADL_ERR_CANCELLED, "the choice of ranges was interrupted");
+    return 0;
+}
+
 /* Lets the fit see all photographs once; the second time (`choice` is not NULL) their features are
  * noted. */
 static int observe(const struct adl_model *model, struct adl_int8_photos *photos,
@@ -93,8 +100,8 @@ static int observe(const struct adl_model *model, struct adl_int8_photos *photos
 
     for (size_t i = 0; i < photos->count; i++) {
         struct adl_error problem = {0};
-        if (watch && watch->stop && watch->stop(watch->context))
-            return adl_fail(err, ADL_ERR_CANCELLED, "the choice of ranges was interrupted");
+        if (check_stop(watch, err) < 0)
+            return -1;
         if (read_one(model, adl_int8_photos_path(photos, i), adl_range_fit_input(fit), &problem) ==
             0) {
             adl_range_fit_observe(fit);
@@ -186,13 +193,16 @@ out:
 struct load {
     const struct adl_model *model;
     const struct adl_int8_photos *photos;
+    const struct adl_int8_watch *watch;
 };
 
+/* Once it is to stop there are no more photographs, so that the choice ends at once. */
 static bool load_one(void *context, size_t photo, float *input)
 {
     const struct load *load = context;
     struct adl_error ignored = {0};
-    return read_one(load->model, adl_int8_photos_path(load->photos, photo), input, &ignored) == 0;
+    return check_stop(load->watch, &ignored) == 0 &&
+           read_one(load->model, adl_int8_photos_path(load->photos, photo), input, &ignored) == 0;
 }
 
 int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size_t most,
@@ -200,7 +210,7 @@ int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size
 {
     struct adl_range_fit *fit = NULL;
     struct adl_range_choice *choice = NULL;
-    struct load load = {model, photos};
+    struct load load = {model, photos, watch};
     int result = -1;
 
     if (model->quantisation)
@@ -218,6 +228,7 @@ int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size
     ADL_TRY(round_weights(model, fit, most, err));
     ADL_TRY(adl_range_choice_run(choice, fit, model->params, load_one, &load, model->quantisation,
                                  err));
+    ADL_TRY(check_stop(watch, err));
     adl_model_update_digest(model);
     result = 0;
 out:
