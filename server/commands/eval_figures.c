@@ -42,16 +42,17 @@ static json_t *boxes_member(json_t *boxes, const char *key)
     return json_is_null(boxes) ? json_null() : json_incref(json_object_get(boxes, key));
 }
 
-int adl_eval_figures_json(const struct adl_eval_figures *e, struct adl_error *err)
+int adl_eval_figures_json(const struct adl_eval_figures *figures, struct adl_error *err)
 {
-    const struct adl_evaluate_report *r = e->classes.report;
+    const struct adl_evaluate_report *r = figures->classes.report;
     const struct adl_evaluation *f = &r->figures;
-    json_t *root = json_object(), *boxes = adl_eval_boxes_json(r, e->classes.dataset, -1, false);
+    json_t *root = json_object(),
+           *boxes = adl_eval_boxes_json(r, figures->classes.dataset, -1, false);
     const struct {
         const char *key;
         json_t *value;
     } members[] = {
-        {"split", adl_json_from_text(e->split)},
+        {"split", adl_json_from_text(figures->split)},
         {"images", json_integer((json_int_t)r->images)},
         {"errors", json_integer((json_int_t)r->errors)},
         {"top1_cls", adl_eval_number(f->top1_cls, r->classified)},
@@ -67,25 +68,26 @@ int adl_eval_figures_json(const struct adl_eval_figures *e, struct adl_error *er
         {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
         {"best_threshold", adl_eval_number(f->best_threshold, r->localized)},
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
-        {"model_threshold", json_real(e->threshold)},
+        {"model_threshold", json_real(figures->threshold)},
         {"ap50", boxes_member(boxes, "ap50")},
         {"f1_50", boxes_member(boxes, "f1_50")},
-        {"several", adl_eval_boxes_json(r, e->classes.dataset, -1, true)},
-        {"cam_curve_interval", json_real(e->curve_interval)},
-        {"temperature",
-         e->classes.model ? json_real(e->classes.model->certainty.temperature) : json_null()},
+        {"several", adl_eval_boxes_json(r, figures->classes.dataset, -1, true)},
+        {"cam_curve_interval", json_real(figures->curve_interval)},
+        {"temperature", figures->classes.model
+                            ? json_real(figures->classes.model->certainty.temperature)
+                            : json_null()},
         {"ece_cls", calibration_error(&r->class_scores)},
         {"ece_cls_chance", chance(&r->class_scores)},
         {"ece_box", calibration_error(&r->box_confidences)},
         {"ece_box_chance", chance(&r->box_confidences)},
         {"seconds", json_real(r->seconds)},
-        {"per_class", e->per_class ? adl_eval_classes_json(&e->classes) : NULL},
+        {"per_class", figures->per_class ? adl_eval_classes_json(&figures->classes) : NULL},
     };
     bool failed = false;
     int result;
 
     for (size_t i = 0; i < ADL_COUNT(members); i++) {
-        bool wanted = e->per_class || strcmp(members[i].key, "per_class") != 0;
+        bool wanted = figures->per_class || strcmp(members[i].key, "per_class") != 0;
         if (wanted && json_object_set_new(root, members[i].key, members[i].value) < 0)
             failed = true;
         /* The figures of the masks follow those of the boxes. */
@@ -118,13 +120,13 @@ static void print_error(const char *name, const struct adl_reliability *r)
                name, adl_reliability_error(r), ADL_RELIABILITY_BINS, adl_reliability_chance(r));
 }
 
-int adl_eval_figures_print(const struct adl_eval_figures *e, struct adl_error *err)
+int adl_eval_figures_print(const struct adl_eval_figures *figures, struct adl_error *err)
 {
-    const struct adl_evaluate_report *r = e->classes.report;
+    const struct adl_evaluate_report *r = figures->classes.report;
     const struct adl_evaluation *f = &r->figures;
     char note[200], fixed[60];
 
-    snprintf(fixed, sizeof fixed, "at the threshold %g", e->threshold);
+    snprintf(fixed, sizeof fixed, "at the threshold %g", figures->threshold);
     printf("%-14s %6zu", "images", r->images);
     if (r->errors > 0)
         printf("    (%zu unreadable, counted as wrong)", r->errors);
@@ -150,15 +152,15 @@ int adl_eval_figures_print(const struct adl_eval_figures *e, struct adl_error *e
     snprintf(note, sizeof note, "one for all images, of the best of %d sizes; as V2 %.2f %%",
              ADL_EVAL_SQUARES, f->centred_square_acc_v2);
     print_figure("centred square", f->centred_square_acc, r->localized, note);
-    if (adl_eval_boxes_print(r, e->classes.dataset, err) < 0)
+    if (adl_eval_boxes_print(r, figures->classes.dataset, err) < 0)
         return -1;
-    adl_eval_masks_print(r, e->threshold);
+    adl_eval_masks_print(r, figures->threshold);
     print_error("class scores", &r->class_scores);
     print_error("confidences", &r->box_confidences);
     if (!r->localized && !r->masked)
         puts("this split has no boxes: classification only");
     printf("%-14s %6.1f s\n", "time", r->seconds);
-    if (e->per_class)
-        adl_eval_classes_print(&e->classes);
+    if (figures->per_class)
+        adl_eval_classes_print(&figures->classes);
     return 0;
 }

@@ -43,11 +43,11 @@ struct adl_int8_watch {
  * rounds the weights, and tries on some of the photographs which ranges keep the network's outputs
  * (range_choice.h): the model is in 8 bits then, and has another digest. If `most` is not 0,
  * weights keep fewer bits (eval/weight_bits.h), so that the model's file takes at most that many
- * bytes. Photographs that cannot be read are skipped and counted. One thread; the result does not depend on anything but
- * the model and the photographs. `watch` may be NULL. Fails with ADL_ERR_ARG for a model that is in
- * 8 bits, if no photograph can be read, with ADL_ERR_LIMIT if the file cannot be that small, with
- * ADL_ERR_CANCELLED, and as adl_range_fit_*() and adl_range_choice_*() do; the model can only be
- * freed then. */
+ * bytes. Photographs that cannot be read are skipped and counted. One thread; the result does not
+ * depend on anything but the model and the photographs. `watch` may be NULL. Fails with ADL_ERR_ARG
+ * for a model that is in 8 bits, if no photograph can be read, with ADL_ERR_LIMIT if the file
+ * cannot be that small, with ADL_ERR_CANCELLED, and as adl_range_fit_*() and adl_range_choice_*()
+ * do; the model can only be freed then. */
 int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos, size_t most,
                    const struct adl_int8_watch *watch, struct adl_error *err) ADL_MUST_CHECK;
 
