@@ -7,14 +7,14 @@
 #include "image/image.h"
 #include "image/resize_filter.h"
 
-/* Does the horizontal pass; `planes` is scratch. */
+/* Does the horizontal pass. */
 static void resize_rows(const struct adl_image *image, const struct adl_resize_filter *filter,
-                        int16_t *planes, uint8_t *out)
+                        uint8_t *out)
 {
     const size_t width = (size_t)image->width, size = (size_t)filter->size;
 
     for (size_t y = 0; y < (size_t)image->height; y++)
-        adl_resize_row(image->rgb + y * width * 3, filter, planes, out + y * size * 3);
+        adl_resize_row(image->rgb + y * width * 3, filter, out + y * size * 3);
 }
 
 /* Does the vertical pass. */
@@ -31,7 +31,6 @@ int adl_image_resize(const struct adl_image *image, int width, int height, struc
 {
     struct adl_resize_filter across = {0}, down = {0};
     struct adl_image narrow = {0};
-    int16_t *planes = NULL;
     int result = -1;
 
     ADL_TRY(adl_image_init(out, width, height, err));
@@ -40,15 +39,10 @@ int adl_image_resize(const struct adl_image *image, int width, int height, struc
         return 0;
     }
     if (width != image->width) {
-        planes = adl_calloc(adl_resize_planes(image->width), sizeof *planes);
-        if (!planes) {
-            adl_fail_nomem(err, "resizing an image");
-            goto out;
-        }
         ADL_TRY(adl_resize_filter_init(&across, image->width, width, err));
         if (height != image->height)
             ADL_TRY(adl_image_init(&narrow, width, image->height, err));
-        resize_rows(image, &across, planes, narrow.rgb ? narrow.rgb : out->rgb);
+        resize_rows(image, &across, narrow.rgb ? narrow.rgb : out->rgb);
     }
     if (height != image->height) {
         ADL_TRY(adl_resize_filter_init(&down, image->height, height, err));
@@ -59,7 +53,6 @@ out:
     adl_image_release(&narrow);
     adl_resize_filter_release(&across);
     adl_resize_filter_release(&down);
-    adl_free(planes);
     if (result < 0)
         adl_image_release(out);
     return result;

@@ -37,8 +37,6 @@
  * pixel add up to 2^22 except for rounding, so 255 times their sum is below 2^31. */
 #define LOW_BITS 11
 
-#define LANES ADL_RESIZE_LANES
-
 void adl_resize_filter_release(struct adl_resize_filter *filter)
 {
     adl_free(filter->block);
@@ -76,7 +74,7 @@ int adl_resize_filter_init(struct adl_resize_filter *filter, int in_size, int si
     const double scale = (double)in_size / size;
     const double support = ADL_MAX(scale, 1.0);
     const size_t taps = 2 * (size_t)ceil(support) + 1;
-    const size_t padded = (taps + LANES - 1) / LANES * LANES;
+    const size_t padded = (taps + 1) / 2 * 2;
     size_t weights, bytes;
 
     *filter =
@@ -108,39 +106,54 @@ static uint8_t resize_to_byte(int high, int low)
 
 #ifdef __SSE2__
 
-/* Returns four partial sums of one colour plane. None exceeds the whole sum, so none
- * overflows. */
-static __m128i resize_dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low,
-                                int taps)
-{
-    __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
-    for (int k = 0; k < taps; k += LANES) {
-        __m128i p = _mm_loadu_si128((const __m128i *)(pixels + k));
-        __m128i h = _mm_loadu_si128((const __m128i *)(high + k));
-        __m128i l = _mm_loadu_si128((const __m128i *)(low + k));
-        sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(p, h));
-        sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(p, l));
-    }
-    return _mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low);
-}
-
 static __m128i resize_rounded(__m128i sums)
 {
     return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
 }
 
-/* Computes one output pixel from the three colour planes of a row. Transposing the partial
- * sums of the three colours turns the horizontal additions into vertical ones. */
-static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                       int taps, uint8_t *out)
+/* Returns the pixels k and k + 1 of a row as words: red of both, green of both, blue of both.
+ * pmaddwd multiplies each pair by the pair of their weights and adds the products. Reads no byte
+ * beyond the second pixel. */
+static __m128i resize_pair(const uint8_t *rgb)
 {
-    __m128i r = resize_dot_lanes(planes, high, low, taps);
-    __m128i g = resize_dot_lanes(planes + plane, high, low, taps);
-    __m128i b = resize_dot_lanes(planes + 2 * plane, high, low, taps);
-    __m128i rg = _mm_add_epi32(_mm_unpacklo_epi32(r, g), _mm_unpackhi_epi32(r, g));
-    __m128i bb = _mm_add_epi32(_mm_unpacklo_epi32(b, b), _mm_unpackhi_epi32(b, b));
-    __m128i sums = _mm_add_epi32(_mm_unpacklo_epi64(rg, bb), _mm_unpackhi_epi64(rg, bb));
-    __m128i words = _mm_packs_epi32(resize_rounded(sums), resize_rounded(sums));
+    int first, second;
+
+    memcpy(&first, rgb, sizeof first);
+    memcpy(&second, rgb + 2, sizeof second);
+    __m128i both = _mm_unpacklo_epi8(_mm_cvtsi32_si128(first),
+                                     _mm_srli_epi32(_mm_cvtsi32_si128(second), 8));
+    return _mm_unpacklo_epi8(both, _mm_setzero_si128());
+}
+
+/* Returns a pixel beside one without colour. */
+static __m128i resize_single(const uint8_t *rgb)
+{
+    const __m128i zero = _mm_setzero_si128();
+    int pixel = rgb[0] | rgb[1] << 8 | rgb[2] << 16;
+    return _mm_unpacklo_epi8(_mm_unpacklo_epi8(_mm_cvtsi32_si128(pixel), zero), zero);
+}
+
+static __m128i resize_weights(const int16_t *weights)
+{
+    int pair;
+
+    memcpy(&pair, weights, sizeof pair);
+    return _mm_set1_epi32(pair);
+}
+
+/* Computes one output pixel, whose first tap is at `rgb`. */
+static void resize_dot(const uint8_t *rgb, const int16_t *high, const int16_t *low, int taps,
+                       uint8_t *out)
+{
+    __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
+
+    for (int k = 0; k < taps; k += 2, rgb += 6) {
+        __m128i pixels = k + 1 < taps ? resize_pair(rgb) : resize_single(rgb);
+        sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(pixels, resize_weights(high + k)));
+        sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(pixels, resize_weights(low + k)));
+    }
+    __m128i sums = resize_rounded(_mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low));
+    __m128i words = _mm_packs_epi32(sums, sums);
     int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
     memcpy(out, &bytes, 3);
 }
@@ -176,14 +189,14 @@ static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high
 
 #else
 
-static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                       int taps, uint8_t *out)
+static void resize_dot(const uint8_t *rgb, const int16_t *high, const int16_t *low, int taps,
+                       uint8_t *out)
 {
-    for (int c = 0; c < 3; c++, planes += plane) {
+    for (int c = 0; c < 3; c++) {
         int sum_high = 0, sum_low = 0;
         for (int k = 0; k < taps; k++) {
-            sum_high += planes[k] * high[k];
-            sum_low += planes[k] * low[k];
+            sum_high += rgb[3 * k + c] * high[k];
+            sum_low += rgb[3 * k + c] * low[k];
         }
         out[c] = resize_to_byte(sum_high, sum_low);
     }
@@ -202,29 +215,15 @@ static void resize_column(const uint8_t *in, size_t stride, const int16_t *high,
     *out = resize_to_byte(sum_high, sum_low);
 }
 
-size_t adl_resize_planes(int width)
+void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, uint8_t *out)
 {
-    return 3 * ((size_t)width + LANES);
-}
-
-void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, int16_t *planes,
-                    uint8_t *out)
-{
-    const size_t width = (size_t)filter->in_size, plane = width + LANES;
-
-    for (size_t x = 0; x < width; x++, rgb += 3) {
-        planes[x] = rgb[0];
-        planes[plane + x] = rgb[1];
-        planes[2 * plane + x] = rgb[2];
-    }
     for (int i = 0; i < filter->size; i++, out += 3) {
         const size_t start = (size_t)i * (size_t)filter->taps_padded;
-        resize_dot(planes + filter->first[i], plane, filter->high + start, filter->low + start,
+        resize_dot(rgb + 3 * (size_t)filter->first[i], filter->high + start, filter->low + start,
                    filter->taps[i], out);
     }
 }
 
-/* Colours need no splitting, as taps are whole rows apart. */
 void adl_resize_column(const uint8_t *first, size_t row_bytes,
                        const struct adl_resize_filter *filter, int i, uint8_t *out)
 {

@@ -11,14 +11,11 @@
 
 #include "base/error.h"
 
-/* The taps of an output pixel are padded with zero weights to whole vectors of this many. */
-#define ADL_RESIZE_LANES 8
-
 /* The weights of every output pixel along one side; zeroed: none. Immutable after init and
  * reverse. */
 struct adl_resize_filter {
     int in_size, size;
-    int taps_padded; /* stride of the weights, a multiple of ADL_RESIZE_LANES */
+    int taps_padded; /* stride of the weights, even; those beyond the taps are 0 */
     int *first;      /* [size] first input pixel of each output pixel; never descending */
     int *taps;       /* [size] number of input pixels */
     int16_t *high;   /* [size][taps_padded] upper bits of the weights */
@@ -37,12 +34,8 @@ void adl_resize_filter_release(struct adl_resize_filter *filter);
  * which is input in_size - 1 - k. */
 void adl_resize_filter_reverse(struct adl_resize_filter *filter);
 
-/* Resizes a row of filter->in_size pixels to filter->size pixels. The row is first split into
- * colour planes, so that neighbouring taps lie side by side: `planes` has adl_resize_planes()
- * elements, which were zero before the first call. */
-void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, int16_t *planes,
-                    uint8_t *out);
-size_t adl_resize_planes(int width);
+/* Resizes a row of filter->in_size pixels to filter->size pixels. */
+void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, uint8_t *out);
 
 /* Computes output row i from rows of `row_bytes` that follow each other in memory, of which `first`
  * is row filter->first[i]. */

@@ -26,7 +26,6 @@ struct adl_row_resizer {
     bool mirrored, reversed, transposed;    /* what is done to rows, to their order, to both */
     struct adl_resize_filter along, across; /* without weights: a pass that is left out */
     uint8_t *line, *thin, *mixed;           /* rows: mirrored, after `along`, after `across` */
-    int16_t *planes;                        /* scratch of `along` */
     /* Rows that `across` still needs, from row window_first on. */
     uint8_t *window;
     size_t window_bytes; /* of one row */
@@ -55,12 +54,12 @@ size_t adl_row_resizer_bytes(int width, int height, int orientation, int out_wid
     const int across = turned ? out_width : out_height;
     const size_t window = turned ? row : 3 * along;
     /* Weights take 4 bytes for each tap, padded. */
-    const size_t taps_along = 2 * ((size_t)width / along + 1) + 2 * ADL_RESIZE_LANES;
-    const size_t taps_across = 2 * ((size_t)height / (size_t)across + 1) + 2 * ADL_RESIZE_LANES;
+    const size_t taps_along = 2 * ((size_t)width / along + 1) + 2;
+    const size_t taps_across = 2 * ((size_t)height / (size_t)across + 1) + 2;
 
-    return (size_t)window_capacity(height, across) * window + 2 * row + 3 * along +
-           2 * adl_resize_planes(width) + along * (4 * taps_along + 8) +
-           (size_t)across * (4 * taps_across + 8) + 3 * (size_t)out_width * (size_t)out_height +
+    return (size_t)(window_capacity(height, across) + 1) * window + row + 3 * along +
+           along * (4 * taps_along + 8) + (size_t)across * (4 * taps_across + 8) +
+           3 * (size_t)out_width * (size_t)out_height + sizeof(struct adl_row_resizer) +
            8 * ADL_ALIGNMENT + 16 * (taps_along + taps_across);
 }
 
@@ -76,9 +75,7 @@ static int make_buffers(struct adl_row_resizer *r, int across, struct adl_error 
     }
     r->line = r->mirrored ? adl_malloc((size_t)r->width, 3) : NULL;
     r->thin = adl_malloc(along, 3);
-    r->planes = r->along.block ? adl_calloc(adl_resize_planes(r->width), sizeof *r->planes) : NULL;
-    if ((r->across.block && (!r->window || !r->mixed)) || (r->mirrored && !r->line) || !r->thin ||
-        (r->along.block && !r->planes))
+    if ((r->across.block && (!r->window || !r->mixed)) || (r->mirrored && !r->line) || !r->thin)
         return adl_fail_nomem(err, "resizing an image");
     return 0;
 }
@@ -127,7 +124,6 @@ void adl_row_resizer_free(struct adl_row_resizer *r)
     adl_free(r->mixed);
     adl_free(r->line);
     adl_free(r->thin);
-    adl_free(r->planes);
     adl_free(r);
 }
 
@@ -143,7 +139,7 @@ static const uint8_t *pass_along(struct adl_row_resizer *r, const uint8_t *row)
 {
     if (!r->along.block)
         return row;
-    adl_resize_row(row, &r->along, r->planes, r->thin);
+    adl_resize_row(row, &r->along, r->thin);
     return r->thin;
 }
 
