@@ -200,6 +200,10 @@ static int image_row(struct adl_row_target *target, int y, struct adl_error *err
     return adl_pause_after(t->pause, &t->pixels, (size_t)t->image->width, err);
 }
 
+/* libjpeg-turbo writes rows that begin at a multiple of its vectors' size past the caches, where
+ * what reads the row next would wait for each line of it. So the row begins beside one. */
+#define ROW_OFFSET 8
+
 /* Turns and resizes the image as it comes. */
 struct sizes_target {
     struct adl_row_target target; /* first */
@@ -208,7 +212,7 @@ struct sizes_target {
     const struct adl_image *sizes; /* their sides alone */
     int count;
     struct adl_row_resizer **resizers; /* [count] */
-    uint8_t *line;
+    uint8_t *block; /* owned; ROW_OFFSET bytes and the row */
     int width;
 };
 
@@ -218,8 +222,8 @@ static int sizes_begin(struct adl_row_target *target, const struct adl_image_inf
     struct sizes_target *t = (struct sizes_target *)target;
 
     t->width = width;
-    t->line = adl_malloc((size_t)width, 3);
-    if (!t->line)
+    t->block = adl_malloc(ROW_OFFSET + (size_t)width * 3, 1);
+    if (!t->block)
         return adl_fail_nomem(err, "a row of an image");
     for (int i = 0; i < t->count; i++) {
         t->resizers[i] = adl_row_resizer_create(width, height, info->orientation, t->sizes[i].width,
@@ -233,7 +237,7 @@ static int sizes_begin(struct adl_row_target *target, const struct adl_image_inf
 static uint8_t *sizes_line(struct adl_row_target *target, int y)
 {
     (void)y;
-    return ((const struct sizes_target *)target)->line;
+    return ((const struct sizes_target *)target)->block + ROW_OFFSET;
 }
 
 static int sizes_row(struct adl_row_target *target, int y, struct adl_error *err)
@@ -242,7 +246,7 @@ static int sizes_row(struct adl_row_target *target, int y, struct adl_error *err
 
     (void)y;
     for (int i = 0; i < t->count; i++)
-        adl_row_resizer_put(t->resizers[i], t->line);
+        adl_row_resizer_put(t->resizers[i], t->block + ROW_OFFSET);
     return adl_pause_after(t->pause, &t->pixels, (size_t)t->width, err);
 }
 
@@ -394,7 +398,7 @@ out:
     for (int i = 0; result < 0 && i < count; i++)
         images[i] = (struct adl_image){0};
     adl_free(target.resizers);
-    adl_free(target.line);
+    adl_free(target.block);
     return result;
 }
 

@@ -233,6 +233,12 @@ void adl_session_run(struct adl_session *session, int batch)
         session->asked[i] = -1;
 }
 
+void adl_session_run_image(struct adl_session *session, int index, int worker)
+{
+    session_run_image(session, (size_t)index, worker);
+    session->asked[index] = -1;
+}
+
 void adl_session_ask(struct adl_session *session, int index, int class_id)
 {
     session->asked[index] = class_id;

@@ -26,6 +26,11 @@ float *adl_session_input(struct adl_session *session, int index);
  * threads. */
 void adl_session_run(struct adl_session *session, int batch);
 
+/* Runs image `index` alone on the calling thread, in the memory of worker `worker` (0 .. the pool's
+ * threads - 1). Several threads may do so at the same time, each with an image and a worker of its
+ * own, but not while adl_session_run() runs. The same bits as from adl_session_run(). */
+void adl_session_run_image(struct adl_session *session, int index, int worker);
+
 /* Asks for a class in image `index` at the next run, for networks whose class map depends on it
  * (ops/erase.c): they then treat this class as the best. Without it, and in all other networks, an
  * image's outputs depend on the image alone. */

@@ -67,10 +67,8 @@
 
 /* A job that takes longer besides the network is large: about half a megapixel. */
 #define SMALL_MS 8
-/* So is one that takes more memory than this part of the budget, or more of the network's time than
- * so many plain images. */
+/* So is one that takes more memory than this part of the budget. */
 #define SMALL_PART 64
-#define SMALL_RUN 2
 
 /* --- the interface ----------------------------------------------------------------- */
 
@@ -109,10 +107,11 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
         b->to_finish[lane].tail = &b->to_finish[lane].head;
     }
     b->to_run.tail = &b->to_run.head;
-    b->shared.tail = &b->shared.head;
     pthread_mutex_init(&b->lock, NULL);
-    adl_cond_init(&b->worker_wake);
+    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
+        pthread_cond_init(&b->wake[lane], NULL);
     pthread_cond_init(&b->engine_wake, NULL);
+    adl_cond_init(&b->fewer);
     adl_cond_init(&b->pace);
     adl_cond_init(&b->pieces_done);
     /* A form may have more images than the capacity, and background jobs do not count. */
@@ -130,15 +129,17 @@ void adl_batcher_free(struct adl_batcher *b)
         return;
     pthread_mutex_lock(&b->lock);
     b->stop = true;
-    pthread_cond_broadcast(&b->worker_wake);
+    adl_batcher_wake_all(b);
     pthread_cond_broadcast(&b->engine_wake);
     pthread_mutex_unlock(&b->lock);
     for (int i = 0; i < b->worker_count; i++)
         pthread_join(b->workers[i].thread, NULL);
     if (b->engine_started)
         pthread_join(b->engine, NULL);
-    pthread_cond_destroy(&b->worker_wake);
+    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
+        pthread_cond_destroy(&b->wake[lane]);
     pthread_cond_destroy(&b->engine_wake);
+    pthread_cond_destroy(&b->fewer);
     pthread_cond_destroy(&b->pace);
     pthread_cond_destroy(&b->pieces_done);
     pthread_mutex_destroy(&b->lock);
@@ -178,7 +179,7 @@ static enum adl_lane job_examine(struct adl_batcher *b, struct adl_job *job)
                  "--memory leaves %zu MiB for one image",
                  needs.width, needs.height, job->wanted_bytes / ADL_MIB,
                  ADL_BATCHER_LARGEST(limit) / ADL_MIB);
-    return ms > SMALL_MS || job->wanted_bytes > limit / SMALL_PART || job->run_cost > SMALL_RUN
+    return ms > SMALL_MS || job->wanted_bytes > limit / SMALL_PART || job->run_cost > ADL_BATCHER_SMALL_RUN
                ? ADL_LANE_LARGE
                : ADL_LANE_SMALL;
 }
@@ -235,7 +236,7 @@ static int make_room(struct adl_batcher *b, uint64_t client, size_t number, stru
         job->pushed_out = true;
         b->admitted--;
         atomic_fetch_sub(&job->served->named->depth, 1);
-        queue_push(&b->to_finish[job->place.lane], job);
+        adl_batcher_pass(b, b->to_finish, job);
     }
     return 0;
 }
@@ -260,14 +261,12 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         job->reserved = 0;
         job->ahead = b->admitted - i;
         job->submitted_ns = now;
-        queue_push(job->err.kind ? &b->to_finish[lanes[i]] : &b->to_decode[lanes[i]], job);
+        adl_batcher_pass(b, job->err.kind ? b->to_finish : b->to_decode, job);
         atomic_fetch_add(&job->served->named->depth, 1);
         b->admitted += !job->background;
         b->foreground += !job->background;
         b->unfinished++;
     }
-    if (result == 0)
-        pthread_cond_broadcast(&b->worker_wake);
     pthread_mutex_unlock(&b->lock);
     return result;
 }
@@ -314,8 +313,7 @@ void adl_batcher_give_back(struct adl_batcher *b, size_t bytes)
     if (bytes == 0)
         return;
     pthread_mutex_lock(&b->lock);
-    b->memory -= bytes;
-    pthread_cond_broadcast(&b->worker_wake);
+    adl_batcher_free_memory(b, bytes);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -373,7 +371,7 @@ void adl_batcher_wait_quiet(struct adl_batcher *b, unsigned quiet_ms, uint64_t u
         uint64_t wake_ns = b->foreground > 0 ? until_ns : ADL_MIN(quiet_ns, until_ns);
         if (adl_clock_ns() >= wake_ns)
             break;
-        adl_cond_wait_until(&b->worker_wake, &b->lock, wake_ns);
+        adl_cond_wait_until(&b->fewer, &b->lock, wake_ns);
     }
     pthread_mutex_unlock(&b->lock);
 }
@@ -381,7 +379,7 @@ void adl_batcher_wait_quiet(struct adl_batcher *b, unsigned quiet_ms, uint64_t u
 void adl_batcher_tick(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
-    pthread_cond_broadcast(&b->worker_wake);
+    adl_batcher_wake_all(b);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -389,7 +387,8 @@ void adl_batcher_abort(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
     b->aborted = true;
-    pthread_cond_broadcast(&b->worker_wake);
+    adl_batcher_wake_all(b);
+    pthread_cond_broadcast(&b->fewer);
     pthread_cond_broadcast(&b->pace);
     pthread_mutex_unlock(&b->lock);
 }
@@ -398,7 +397,7 @@ void adl_batcher_wait_idle(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
     while (b->unfinished > 0)
-        pthread_cond_wait(&b->worker_wake, &b->lock);
+        pthread_cond_wait(&b->fewer, &b->lock);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -407,8 +406,9 @@ double adl_batcher_stuck_ms(struct adl_batcher *b)
     uint64_t now = adl_clock_ns(), oldest = now;
 
     pthread_mutex_lock(&b->lock);
-    if (b->engine_since_ns)
-        oldest = ADL_MIN(oldest, b->engine_since_ns);
+    for (int i = 0; i < ADL_LIMIT_THREADS; i++)
+        if (b->run_since_ns[i])
+            oldest = ADL_MIN(oldest, b->run_since_ns[i]);
     for (int i = 0; i < b->worker_count; i++)
         if (b->workers[i].since_ns)
             oldest = ADL_MIN(oldest, b->workers[i].since_ns);

@@ -1,157 +1,197 @@
-/* The engine thread of the batcher: takes jobs that are alike as one batch and runs the network on
- * them. The design is in batcher.c. */
+/* The engine of the batcher: runs the network on the jobs that are decoded.
+ *
+ * DESIGN
+ *
+ * One image on all compute threads takes the least time for that image, but the threads wait for
+ * each other after each step, and when the system gives a processor to somebody else (a worker that
+ * decodes), all of them wait. So:
+ *
+ *   spread   fewer jobs than compute threads: the job that goes first is run on all of them
+ *   apart    as many jobs that are alike as threads: each thread takes one job after the other and
+ *            runs it alone, until the job that goes first is not like them or there is none
+ *
+ * Apart, no thread waits for another but at the end, an answer leaves as soon as its image is done,
+ * and a decoder that takes a processor holds up one image. Both give the same bits. A job that
+ * takes several times a plain image's time is always spread, so that nobody waits for it longer
+ * than need be.
+ *
+ * The engine thread is the first of the compute threads. All of `kind` and `run` is written by it
+ * alone, while no job is run. It has the compute lock from the first job to the last of those that
+ * it runs apart; when somebody asks for the lock meanwhile, it begins no other. */
 
-#include "base/size.h"
 #include "server/serving/batcher_parts.h"
 
-/* Returns whether two jobs can be run together: with the same network, on the same views, and with
- * maps of the same grid. */
-static bool batcher_alike(const struct adl_job *a, const struct adl_job *b)
+/* Returns whether two jobs can be run one beside the other: with the same network, on the same
+ * views, and with maps of the same grid. */
+static bool engine_alike(const struct engine_kind *kind, const struct adl_job *job)
 {
-    return a->served == b->served && a->query.map.foreground == b->query.map.foreground &&
-           adl_map_views_equal(&a->query.map.views, &b->query.map.views);
+    return kind->served == job->served && kind->map.foreground == job->query.map.foreground &&
+           adl_map_views_equal(&kind->map.views, &job->query.map.views);
 }
 
-/* Moves the job that goes first, and up to ADL_LIMIT_SERVE_BATCH in all that are like it, from the
- * queue to `batch`. What takes several times a plain image's time counts as several. Called under
- * the lock. */
-static size_t batcher_take_batch(struct adl_batcher *b, struct adl_job **batch)
+/* Takes the job at a link of `to_run` for the compute thread. Called under the lock. */
+static struct adl_job *engine_begin(struct adl_batcher *b, struct adl_job **link, int thread)
 {
-    struct adl_job **link = adl_batcher_first(b, &b->to_run);
-    double cost = (*link)->run_cost;
-    size_t taken = 0;
+    struct adl_job *job = queue_take(&b->to_run, link);
+    const uint64_t now = adl_clock_ns();
 
-    batch[taken++] = queue_take(&b->to_run, link);
-    adl_fair_begin(b->fair, &batch[0]->place);
-    for (link = &b->to_run.head; *link && taken < ADL_LIMIT_SERVE_BATCH;) {
-        if (!batcher_alike(*link, batch[0]) || (*link)->place.lane != batch[0]->place.lane ||
-            cost + (*link)->run_cost > ADL_LIMIT_SERVE_BATCH) {
-            link = &(*link)->next;
-            continue;
-        }
-        cost += (*link)->run_cost;
-        batch[taken++] = queue_take(&b->to_run, link);
+    adl_fair_begin(b->fair, &job->place);
+    if (!job->background)
+        adl_admission_waited(&b->admission, adl_clock_ms(job->submitted_ns, now), b->admitted, now);
+    b->running++;
+    job->batch = (int)b->running;
+    b->run_since_ns[thread] = now;
+    return job;
+}
+
+/* Charges the processor time of a run, and passes the job on. Called under the lock. */
+static void engine_end(struct adl_batcher *b, struct adl_job *job, int thread, double cpu_ms)
+{
+    const uint64_t begin = b->run_since_ns[thread];
+    const double ms = adl_clock_ms(begin, adl_clock_ns()) / job->batch;
+
+    b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms;
+    b->running--;
+    b->run_since_ns[thread] = 0;
+    adl_batcher_charge(b, &job->place, cpu_ms);
+    adl_batcher_pass(b, b->to_finish, job);
+}
+
+/* Runs the network on all views of a job, which is image `slot` of the sessions: on this compute
+ * thread alone, or on all of them. */
+static void engine_run_views(struct adl_batcher *b, struct adl_job *job, int slot, bool spread)
+{
+    const struct adl_view_run *run = &b->run;
+
+    for (int view = 0; view < run->count && job->err.kind == ADL_ERR_NONE; view++) {
+        struct adl_session *session = run->items[view].session;
+        /* Asked between views only, since these are as long as a whole run. */
+        if (view > 0 && adl_batcher_wanted(b, job, false, &job->err) < 0)
+            return;
+        adl_predict_load(job->served->model, &job->input, run, view, slot);
+        adl_session_ask(session, slot, job->query.class_id);
+        if (view == run->count - 1)
+            adl_predict_input_loaded(&job->input);
+        if (spread)
+            adl_session_run(session, 1);
+        else
+            adl_session_run_image(session, slot, slot);
+        (void)!adl_predict_collect(run, view, slot, &job->query, &job->predictions, &job->err);
     }
-    return taken;
 }
 
-static void batcher_load(const struct adl_batcher *b, struct adl_job *job)
+static void engine_run(struct adl_batcher *b, struct adl_job *job, int slot, bool spread,
+                       bool aborted)
 {
-    if (job->err.kind)
+    const uint64_t begin = adl_clock_ns();
+
+    job->timing.queue = batcher_stage_done(b, job, ADL_STAGE_QUEUE, job->since_ns, begin);
+    if (job->err.kind == ADL_ERR_NONE && b->unprepared.kind)
+        job->err = b->unprepared;
+    if (job->err.kind || adl_batcher_wanted(b, job, aborted, &job->err) < 0) {
+        job->batch = 0;
         return;
-    adl_predict_load(job->served->model, &job->input, &b->run, b->view, job->slot);
-    adl_session_ask(b->run.items[b->view].session, job->slot, job->query.class_id);
-    if (b->view == b->run.count - 1)
-        adl_predict_input_loaded(&job->input);
+    }
+    engine_run_views(b, job, slot, spread);
+    job->timing.inference =
+        batcher_stage_done(b, job, ADL_STAGE_INFERENCE, begin, adl_clock_ns());
+    adl_histogram_add(&job->served->named->metrics.batch_size, &adl_buckets_batch, job->batch);
 }
 
-static void batcher_collect(const struct adl_batcher *b, struct adl_job *job)
-{
-    if (!job->err.kind)
-        (void)!adl_predict_collect(&b->run, b->view, job->slot, &job->query, &job->predictions,
-                                   &job->err);
-}
+/* --- one job on all threads --------------------------------------------------------- */
 
-/* Does a step for each job of the batch, on this thread and on idle workers. The engine does
- * not wait for a worker that is decoding: it does the steps that no worker takes itself. */
-static void batcher_distribute(struct adl_batcher *b, struct adl_job **batch, size_t n,
-                               void (*step)(const struct adl_batcher *b, struct adl_job *job))
+static void engine_spread(struct adl_batcher *b, struct adl_job *job, bool aborted)
 {
+    double cpu_ms = adl_batcher_thread_ms();
+
+    engine_run(b, job, 0, true, aborted);
+    cpu_ms = adl_batcher_thread_ms() - cpu_ms;
     pthread_mutex_lock(&b->lock);
-    b->step = step;
-    b->unfinished_steps = n;
-    for (size_t i = 0; i < n; i++)
-        queue_push(&b->shared, batch[i]);
-    if (n > 1)
-        pthread_cond_broadcast(&b->worker_wake);
-    while (b->shared.head)
-        adl_batcher_do_step(b);
-    while (b->unfinished_steps > 0)
-        pthread_cond_wait(&b->engine_wake, &b->lock);
+    /* As if all compute threads had been busy. */
+    engine_end(b, job, 0, cpu_ms * adl_registry_threads(b->config.registry));
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Returns whether the result of at least one job is still needed. Asked between views only, since
- * these are as long as a whole run. */
-static bool batcher_any_wanted(struct adl_batcher *b, struct adl_job **jobs, size_t n)
+/* --- a job on each thread ----------------------------------------------------------- */
+
+/* Returns the next job to be run apart; NULL: none. Called under the lock. */
+static struct adl_job *engine_next(struct adl_batcher *b, int thread)
 {
-    bool any = b->view == 0;
-    for (size_t i = 0; b->view > 0 && i < n; i++)
-        any |= (jobs[i]->err.kind == ADL_ERR_NONE &&
-                adl_batcher_wanted(b, jobs[i], false, &jobs[i]->err) == 0);
-    return any;
+    struct adl_job **first = adl_batcher_first(b, &b->to_run);
+
+    if (!first || !engine_alike(&b->kind, *first) || adl_registry_compute_wanted(b->config.registry))
+        return NULL;
+    return engine_begin(b, first, thread);
 }
 
-/* Runs the network on all views of the jobs. */
-static void batcher_run_views(struct adl_batcher *b, struct adl_job **jobs, size_t n)
+/* What one compute thread does; if another one begins late, it may be done twice in its place. */
+static void engine_apart(void *context, size_t index, int thread)
 {
-    struct adl_error err = {0};
+    struct adl_batcher *b = context;
+    struct adl_job *job;
 
-    if (adl_views_prepare(jobs[0]->served->views, &jobs[0]->query.map, false, &b->run, &err) < 0) {
-        for (size_t i = 0; i < n; i++)
-            jobs[i]->err = err;
-        return;
+    (void)index;
+    pthread_mutex_lock(&b->lock);
+    while ((job = engine_next(b, thread))) {
+        const bool aborted = b->aborted;
+        pthread_mutex_unlock(&b->lock);
+        double cpu_ms = adl_batcher_thread_ms();
+        engine_run(b, job, thread, false, aborted);
+        cpu_ms = adl_batcher_thread_ms() - cpu_ms;
+        pthread_mutex_lock(&b->lock);
+        engine_end(b, job, thread, cpu_ms);
     }
-    for (b->view = 0; b->view < b->run.count && batcher_any_wanted(b, jobs, n); b->view++) {
-        batcher_distribute(b, jobs, n, batcher_load);
-        adl_session_run(b->run.items[b->view].session, (int)n);
-        batcher_distribute(b, jobs, n, batcher_collect);
-    }
+    pthread_mutex_unlock(&b->lock);
 }
 
-static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken,
-                              bool aborted)
+/* Returns whether there are enough jobs like the first one for every thread to have one. Called
+ * under the lock. */
+static bool engine_has_enough(const struct adl_batcher *b, const struct adl_job *first)
 {
-    struct adl_job *running[ADL_LIMIT_SERVE_BATCH];
-    uint64_t begin, end;
-    size_t n = 0;
+    const int threads = adl_registry_threads(b->config.registry);
+    int alike = 0;
 
-    adl_registry_compute_lock(b->config.registry);
-    begin = adl_clock_ns();
-    for (size_t i = 0; i < taken; i++) {
-        batch[i]->timing.queue =
-            batcher_stage_done(b, batch[i], ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
-        if (batch[i]->err.kind || adl_batcher_wanted(b, batch[i], aborted, &batch[i]->err) < 0)
-            continue;
-        batch[i]->slot = (int)n;
-        running[n++] = batch[i];
-    }
-    if (n > 0) {
-        const struct adl_served *served = running[0]->served;
-        batcher_run_views(b, running, n);
-        end = adl_clock_ns();
-        for (size_t i = 0; i < n; i++) {
-            running[i]->timing.inference =
-                batcher_stage_done(b, running[i], ADL_STAGE_INFERENCE, begin, end);
-            running[i]->batch = (int)n;
-        }
-        adl_histogram_add(&served->named->metrics.batch_size, &adl_buckets_batch, (double)n);
-    }
-    adl_registry_compute_unlock(b->config.registry);
+    if (threads < 2 || first->run_cost > ADL_BATCHER_SMALL_RUN)
+        return false;
+    for (const struct adl_job *job = b->to_run.head; job && alike < threads; job = job->next)
+        alike += engine_alike(&b->kind, job);
+    return alike >= threads;
 }
 
-/* Charges each job of a batch its part, as if all compute threads had been busy, and passes it on.
- * Called under the lock. */
-static void batcher_pass_on(struct adl_batcher *b, struct adl_job **batch, size_t taken,
-                            uint64_t begin_ns, double cpu_ms, double ms)
-{
-    const double part = cpu_ms * adl_registry_threads(b->config.registry) / (double)taken;
+/* --- the thread ---------------------------------------------------------------------- */
 
-    b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms / (double)taken;
-    for (size_t i = 0; i < taken; i++) {
-        if (!batch[i]->background)
-            adl_admission_waited(&b->admission, adl_clock_ms(batch[i]->submitted_ns, begin_ns),
-                                 b->admitted, begin_ns);
-        adl_batcher_charge(b, &batch[i]->place, part);
-        queue_push(&b->to_finish[batch[i]->place.lane], batch[i]);
-    }
-    pthread_cond_broadcast(&b->worker_wake);
+/* Runs the job that goes first, or many if they are there. Called under the lock, which is released
+ * meanwhile. */
+static void engine_run_some(struct adl_batcher *b)
+{
+    struct adl_registry *registry = b->config.registry;
+    struct adl_job **first = adl_batcher_first(b, &b->to_run), *job = *first;
+    struct adl_served *served = job->served;
+    const bool aborted = b->aborted;
+
+    b->kind = (struct engine_kind){served, job->query.map};
+    const bool apart = engine_has_enough(b, job);
+    if (!apart)
+        job = engine_begin(b, first, 0);
+    /* The sessions may be needed for longer than the last job that names the model. */
+    adl_served_hold(served);
+    pthread_mutex_unlock(&b->lock);
+    adl_registry_compute_lock(registry);
+    b->unprepared = (struct adl_error){0};
+    (void)!adl_views_prepare(served->views, &b->kind.map, false, &b->run, &b->unprepared);
+    if (apart)
+        adl_pool_for(adl_registry_pool(registry), (size_t)adl_registry_threads(registry),
+                     engine_apart, b);
+    else
+        engine_spread(b, job, aborted);
+    adl_registry_compute_unlock(registry);
+    adl_served_release(served);
+    pthread_mutex_lock(&b->lock);
 }
 
 void *adl_batcher_run_engine(void *batcher)
 {
     struct adl_batcher *b = batcher;
-    struct adl_job *batch[ADL_LIMIT_SERVE_BATCH];
 
     pthread_mutex_lock(&b->lock);
     for (;;) {
@@ -159,17 +199,7 @@ void *adl_batcher_run_engine(void *batcher)
             pthread_cond_wait(&b->engine_wake, &b->lock);
         if (!b->to_run.head)
             break;
-        uint64_t begin = adl_clock_ns();
-        bool aborted = b->aborted;
-        size_t taken = batcher_take_batch(b, batch);
-        b->engine_since_ns = begin;
-        pthread_mutex_unlock(&b->lock);
-        double cpu_ms = adl_batcher_thread_ms();
-        batcher_run_batch(b, batch, taken, aborted);
-        cpu_ms = adl_batcher_thread_ms() - cpu_ms;
-        pthread_mutex_lock(&b->lock);
-        b->engine_since_ns = 0;
-        batcher_pass_on(b, batch, taken, begin, cpu_ms, adl_clock_ms(begin, adl_clock_ns()));
+        engine_run_some(b);
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;

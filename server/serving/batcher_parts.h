@@ -15,6 +15,8 @@
 
 #define ADL_BATCHER_TOO_LATE "the image waited longer than the time limit of a request"
 
+/* A job that takes more of the network's time than so many plain images is large. */
+#define ADL_BATCHER_SMALL_RUN 2
 /* Of the memory, the part that large work may use. */
 #define ADL_BATCHER_LARGEST(bytes) ((bytes) - (bytes) / 8)
 
@@ -43,18 +45,21 @@ struct adl_batcher {
     struct worker workers[ADL_LANE_COUNT * MAX_WORKERS];
     int worker_count;
     bool engine_started;
-    /* The engine's batch; written by the engine while no step of it is being done. */
+    /* What the engine runs now, and whether that cannot be run at all; written by the engine
+     * thread while no job is being run. */
+    struct engine_kind {
+        struct adl_served *served;
+        struct adl_map_rule map;
+    } kind;
     struct adl_view_run run;
-    int view; /* that runs now */
+    struct adl_error unprepared;
 
     pthread_mutex_t lock; /* protects everything below */
-    pthread_cond_t worker_wake, engine_wake, pace, pieces_done;
+    pthread_cond_t wake[ADL_LANE_COUNT]; /* the workers of a lane */
+    pthread_cond_t engine_wake, pace, pieces_done, fewer;
     struct adl_fair *fair;
     struct queue to_decode[ADL_LANE_COUNT], to_run, to_finish[ADL_LANE_COUNT];
-    struct queue shared;       /* jobs of the engine's batch on which `step` has yet to be done */
     struct adl_pieces *pieces; /* of large work, which have yet to be begun */
-    void (*step)(const struct adl_batcher *b, struct adl_job *job);
-    size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t admitted;         /* jobs that count against the capacity: until their answer is made */
     size_t unfinished;       /* jobs whose finished() has not returned */
     size_t foreground;       /* of these, the ones that are no background jobs */
@@ -63,7 +68,9 @@ struct adl_batcher {
     size_t paced;            /* threads that wait for small work to go first */
     struct adl_admission admission; /* how many jobs may be there now */
     double stage_ms[3];             /* of one job: decode, run, finish; moving averages */
-    uint64_t engine_since_ns;       /* start of the present run; 0: idle */
+    size_t running;                 /* jobs that the engine runs now */
+    uint64_t run_since_ns[ADL_LIMIT_THREADS]; /* start of each compute thread's run; 0: idle */
+    bool want_memory; /* a worker has passed over a job whose memory was not there */
     bool stop, aborted;
 };
 
@@ -127,9 +134,14 @@ void adl_batcher_worker_begin(struct worker *worker, const struct adl_job *job,
 /* Charges what the worker has done since the last call. Called under the lock. */
 void adl_batcher_worker_charge(struct worker *worker, const struct adl_fair_place *place);
 
-/* Does one step of the engine's batch. Called under the lock, which is released during the
- * step. */
-void adl_batcher_do_step(struct adl_batcher *b);
+/* Puts the job into that one of the queues that is its lane's, and wakes a worker for it. Called
+ * under the lock. */
+void adl_batcher_pass(struct adl_batcher *b, struct queue queues[ADL_LANE_COUNT],
+                      struct adl_job *job);
+/* Makes all workers look for a task again. Called under the lock. */
+void adl_batcher_wake_all(struct adl_batcher *b);
+/* Returns memory to the budget. Called under the lock. */
+void adl_batcher_free_memory(struct adl_batcher *b, size_t bytes);
 
 /* --- batcher_work.c --------------------------------------------------------------- */
 

@@ -55,12 +55,32 @@ void adl_batcher_worker_charge(struct worker *worker, const struct adl_fair_plac
 
 void adl_batcher_reserve(struct adl_batcher *b, struct adl_job *job, size_t bytes)
 {
-    const bool less = bytes < job->reserved;
-
-    b->memory += bytes - job->reserved;
+    if (bytes < job->reserved)
+        adl_batcher_free_memory(b, job->reserved - bytes);
+    else
+        b->memory += bytes - job->reserved;
     job->reserved = bytes;
-    if (less)
-        pthread_cond_broadcast(&b->worker_wake);
+}
+
+void adl_batcher_free_memory(struct adl_batcher *b, size_t bytes)
+{
+    b->memory -= bytes;
+    if (b->want_memory)
+        adl_batcher_wake_all(b);
+    b->want_memory = false;
+}
+
+void adl_batcher_pass(struct adl_batcher *b, struct queue queues[ADL_LANE_COUNT],
+                      struct adl_job *job)
+{
+    queue_push(&queues[job->place.lane], job);
+    pthread_cond_signal(&b->wake[job->place.lane]);
+}
+
+void adl_batcher_wake_all(struct adl_batcher *b)
+{
+    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
+        pthread_cond_broadcast(&b->wake[lane]);
 }
 
 int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool aborted,
@@ -78,16 +98,4 @@ int adl_batcher_wanted(struct adl_batcher *b, const struct adl_job *job, bool ab
         return adl_fail(err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
     }
     return 0;
-}
-
-void adl_batcher_do_step(struct adl_batcher *b)
-{
-    struct adl_job *job = queue_take(&b->shared, &b->shared.head);
-    void (*step)(const struct adl_batcher *, struct adl_job *) = b->step;
-
-    pthread_mutex_unlock(&b->lock);
-    step(b, job);
-    pthread_mutex_lock(&b->lock);
-    if (--b->unfinished_steps == 0)
-        pthread_cond_signal(&b->engine_wake);
 }

@@ -108,7 +108,7 @@ int adl_batcher_share(void *context, size_t n, adl_pause_body *body, void *of_bo
     while (*tail)
         tail = &(*tail)->next;
     *tail = &pieces;
-    pthread_cond_broadcast(&b->worker_wake);
+    pthread_cond_broadcast(&b->wake[worker->lane]);
     while (pieces.begun < n) {
         struct adl_error failed = {0};
         size_t i = pieces_begin(b, &pieces);

@@ -132,7 +132,7 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     }
     if (b->paced > 0)
         pthread_cond_broadcast(&b->pace);
-    pthread_cond_broadcast(&b->worker_wake);
+    pthread_cond_broadcast(&b->fewer);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -161,8 +161,7 @@ static struct adl_job **batcher_find_late(const struct adl_batcher *b, struct qu
 }
 
 /* Returns the job that a worker should take next, NULL if it has to wait. Called under the
- * lock. Before that, does the steps of the engine's batch that are left, because the engine
- * waits for them, and pieces of what another worker shares. Of the same sender, finishing goes
+ * lock. Before that, does pieces of what another worker shares. Of the same sender, finishing goes
  * before decoding: it releases memory and answers a client. If the job that should be decoded next
  * does not get its memory, no other one of the lane takes it away. */
 static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *worker,
@@ -173,15 +172,12 @@ static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *w
     struct adl_pieces *pieces;
 
     for (;;) {
-        while (b->shared.head) {
-            worker->since_ns = adl_clock_ns();
-            adl_batcher_do_step(b);
-            worker->since_ns = 0;
-        }
         ready = adl_batcher_first(b, finish);
         first = adl_batcher_first(b, decode);
-        if (first && !batcher_has_memory(b, *first))
+        if (first && !batcher_has_memory(b, *first)) {
+            b->want_memory = true;
             first = batcher_find_late(b, decode);
+        }
         if (worker->lane != ADL_LANE_LARGE || !(pieces = adl_batcher_first_pieces(b, first, ready)))
             break;
         adl_batcher_do_piece(worker, pieces);
@@ -232,7 +228,7 @@ void *adl_batcher_work(void *argument)
         bool is_finish = false, aborted;
         struct adl_job *job = NULL;
         while (!b->stop && !(job = batcher_next_task(b, worker, &is_finish)))
-            pthread_cond_wait(&b->worker_wake, &b->lock);
+            pthread_cond_wait(&b->wake[worker->lane], &b->lock);
         if (!job)
             break;
         adl_fair_begin(b->fair, &job->place);

@@ -63,7 +63,7 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
     }
     atomic_init(&registry->table->references, 1);
     pthread_mutex_init(&registry->lock, NULL);
-    pthread_mutex_init(&registry->setup.compute, NULL);
+    adl_turns_init(&registry->setup.compute);
     return registry;
 }
 
@@ -78,7 +78,7 @@ void adl_registry_free(struct adl_registry *registry)
         close(registry->folder);
     adl_pool_free(registry->setup.pool);
     pthread_mutex_destroy(&registry->lock);
-    pthread_mutex_destroy(&registry->setup.compute);
+    adl_turns_destroy(&registry->setup.compute);
     adl_free(registry);
 }
 
@@ -227,6 +227,11 @@ int adl_registry_threads(const struct adl_registry *registry)
     return registry->threads;
 }
 
+struct adl_pool *adl_registry_pool(const struct adl_registry *registry)
+{
+    return registry->setup.pool;
+}
+
 void adl_registry_stop_loading(struct adl_registry *registry)
 {
     atomic_store(&registry->setup.stopped, true);
@@ -234,10 +239,15 @@ void adl_registry_stop_loading(struct adl_registry *registry)
 
 void adl_registry_compute_lock(struct adl_registry *registry)
 {
-    pthread_mutex_lock(&registry->setup.compute);
+    adl_turns_take(&registry->setup.compute);
 }
 
 void adl_registry_compute_unlock(struct adl_registry *registry)
 {
-    pthread_mutex_unlock(&registry->setup.compute);
+    adl_turns_pass(&registry->setup.compute);
+}
+
+bool adl_registry_compute_wanted(struct adl_registry *registry)
+{
+    return adl_turns_wanted(&registry->setup.compute);
 }

@@ -93,8 +93,14 @@ void adl_registry_stop_loading(struct adl_registry *registry);
 /* Returns the number of compute threads. */
 int adl_registry_threads(const struct adl_registry *registry);
 
-/* Lock and unlock the use of the compute threads and of all sessions. */
+/* Returns the compute threads, which only who has the compute lock may use. Borrowed. */
+struct adl_pool *adl_registry_pool(const struct adl_registry *registry);
+
+/* Lock and unlock the use of the compute threads and of all sessions. Threads get the lock in the
+ * order in which they asked for it. */
 void adl_registry_compute_lock(struct adl_registry *registry);
 void adl_registry_compute_unlock(struct adl_registry *registry);
+/* Returns whether another thread waits for the compute lock. */
+bool adl_registry_compute_wanted(struct adl_registry *registry);
 
 #endif

@@ -79,21 +79,21 @@ void adl_served_release(struct adl_served *served)
 static int check_scores(struct adl_served_setup *setup, struct adl_served *served,
                         const struct adl_served_file *file, struct adl_error *err)
 {
-    const int images = file->others ? 1 : ADL_LIMIT_SERVE_BATCH;
+    const int images = file->others ? 1 : adl_pool_threads(setup->pool);
     size_t pixels = adl_shape_count(adl_plan_input_shape(served->plan));
     size_t classes = adl_shape_count(adl_plan_output_shape(served->plan, ADL_OUTPUT_LOGITS));
     struct adl_session *session = adl_views_session(served->views);
     const float *logits;
     bool finite = true;
 
-    pthread_mutex_lock(&setup->compute);
+    adl_turns_take(&setup->compute);
     for (int i = 0; i < images; i++)
         memset(adl_session_input(session, i), 0, pixels * sizeof(float));
     adl_session_run(session, images);
     logits = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
     for (size_t i = 0; i < classes; i++)
         finite &= isfinite(logits[i]) != 0;
-    pthread_mutex_unlock(&setup->compute);
+    adl_turns_pass(&setup->compute);
     if (!finite)
         return adl_fail(err, ADL_ERR_FORMAT,
                         "the scores for a uniform image are not finite; the weights are damaged");
@@ -199,16 +199,16 @@ static int prepare(struct adl_served_setup *setup, struct adl_served *served,
     if (adl_model_change_map(served->model, &setup->map_changes, err) < 0)
         return -1;
     if (!file->others) {
-        pthread_mutex_lock(&setup->compute);
+        adl_turns_take(&setup->compute);
         options.pool = setup->pool;
     }
     served->plan = adl_model_into_plan(served->model, &options, err);
     if (!file->others)
-        pthread_mutex_unlock(&setup->compute);
+        adl_turns_pass(&setup->compute);
     if (!served->plan)
         return -1;
-    served->views =
-        adl_model_open_views(served->model, served->plan, setup->pool, ADL_LIMIT_SERVE_BATCH, err);
+    served->views = adl_model_open_views(served->model, served->plan, setup->pool,
+                                         adl_pool_threads(setup->pool), err);
     if (!served->views ||
         adl_views_prepare(served->views, &served->model->map, true, &run, err) < 0)
         return -1;

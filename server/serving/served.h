@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "server/serving/metrics.h"
 #include "server/serving/model_file.h"
+#include "server/serving/turns.h"
 
 /* A name, and what is counted for it. All versions of a model have it in common, and it lives as
  * long as the last of them: a job counts for the name that it was submitted under, even if this is
@@ -37,8 +38,8 @@ struct adl_served {
     struct adl_file_stamp stamp; /* of the file that it was read from */
     struct adl_model *model;     /* without its weights */
     struct adl_plan *plan;
-    struct adl_views *views; /* for ADL_LIMIT_SERVE_BATCH images; those of the model's own map rule
-                              * exist from the start */
+    struct adl_views *views; /* for as many images as there are compute threads; those of the
+                              * model's own map rule exist from the start */
     size_t memory_bytes;
     struct timespec loaded_at;
     double load_s;           /* how long it took to load */
@@ -49,7 +50,7 @@ struct adl_served {
 /* What all loads have in common. */
 struct adl_served_setup {
     struct adl_pool *pool;
-    pthread_mutex_t compute;            /* protects the pool and all sessions */
+    struct adl_turns compute;           /* the use of the pool and of all sessions */
     int precision;                      /* of adl_int8_choose() */
     const char *calibrate;              /* the directory of photographs; NULL: none */
     atomic_bool stopped;                /* loads are to give up */
