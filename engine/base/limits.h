@@ -211,8 +211,8 @@
 /* --token-file: the size of the file, and the number of tokens in it. */
 #define ADL_LIMIT_TOKEN_FILE_BYTES (64 * ADL_KIB)
 #define ADL_LIMIT_TOKENS 256
-/* Images that one run of the engine takes from the queue. */
-#define ADL_LIMIT_SERVE_BATCH 4
+/* Images that may be queued or in progress however long they wait (server/serving/admission.h). */
+#define ADL_LIMIT_LEAST_QUEUE 4
 /* A client's X-Request-Id. */
 #define ADL_LIMIT_REQUEST_ID_BYTES 64
 /* Errands, such as files to be written, that wait for the thread that does them. */

@@ -25,7 +25,7 @@ size_t adl_admission_limit(const struct adl_admission *a)
 
 static void end_interval(struct adl_admission *a, size_t admitted)
 {
-    const double least = (double)ADL_MIN(a->capacity, (size_t)ADL_LIMIT_SERVE_BATCH);
+    const double least = (double)ADL_MIN(a->capacity, (size_t)ADL_LIMIT_LEAST_QUEUE);
 
     if (a->least_wait_ms > a->most_wait_ms)
         /* Where fewer are there than may be, the limit begins to matter below their number. */

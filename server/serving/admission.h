@@ -27,7 +27,8 @@ struct adl_admission {
 /* `most_wait_ms` 0: the limit is always the capacity. */
 void adl_admission_init(struct adl_admission *admission, size_t capacity, double most_wait_ms);
 
-/* Returns how many jobs may be there now: at least the smaller of a batch and the capacity. */
+/* Returns how many jobs may be there now: at least the smaller of ADL_LIMIT_LEAST_QUEUE and the
+ * capacity. */
 size_t adl_admission_limit(const struct adl_admission *admission);
 
 /* To be called for each job that reaches the network at the time `now_ns` (base/clock.h), `wait_ms`

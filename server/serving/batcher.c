@@ -5,9 +5,8 @@
  *
  * Threads. An I/O thread submits jobs, one for each image. Workers (batcher_work.c) do the serial
  * work on both sides of the network: they decode and resize the image, and later cut boxes out of
- * the class map and write the reply. One engine thread (batcher_engine.c) runs the network. There
- * is only one because each run already uses all threads of the compute pool; a second one would
- * only contend with it.
+ * the class map and write the reply. One engine thread (batcher_engine.c) runs the network, on the
+ * threads of the compute pool.
  *
  * Lanes. A job that takes more than SMALL_MS besides the network, or much memory, is large. Large
  * and small jobs have workers of their own, --decode-threads of each, so that a small one never
@@ -28,14 +27,13 @@
  * Afterwards the reservation is reduced to what is left: the input of the network, the answer until
  * it is sent. A job needs one reservation only, so that two jobs cannot wait for each other.
  *
- * Batches. The engine takes the jobs that are like the one that goes first and never waits
- * for a batch to fill. When the engine is idle, a single image is computed at once, without
- * any delay for batching; under load, the jobs of the next batch arrive while the present one
- * is computed, so batches grow with the load by themselves. A timer that held images back
- * would only add its delay to requests that arrive while the engine is idle.
+ * Network. When there are fewer images than compute threads, the one that goes first is run on all
+ * of them, without any delay; under load each thread runs an image of its own (batcher_engine.c).
+ * There is no timer that holds images back until there are many.
  *
- * Around a run, the jobs of a batch are loaded into the session and their results are
- * collected from it. These steps are shared with workers that are idle at that moment.
+ * Waking. A worker is woken by the lane's condition for the one job that it can take. Whoever
+ * passes over a job because its memory is not there leaves a mark, and memory that is freed then
+ * wakes all.
  *
  * Lock. `lock` protects everything below it in the struct, the jobs' links and the workers'
  * `since_ns`. It is held for list operations only, never while an image is decoded, a network
@@ -179,7 +177,8 @@ static enum adl_lane job_examine(struct adl_batcher *b, struct adl_job *job)
                  "--memory leaves %zu MiB for one image",
                  needs.width, needs.height, job->wanted_bytes / ADL_MIB,
                  ADL_BATCHER_LARGEST(limit) / ADL_MIB);
-    return ms > SMALL_MS || job->wanted_bytes > limit / SMALL_PART || job->run_cost > ADL_BATCHER_SMALL_RUN
+    return ms > SMALL_MS || job->wanted_bytes > limit / SMALL_PART ||
+                   job->run_cost > ADL_BATCHER_SMALL_RUN
                ? ADL_LANE_LARGE
                : ADL_LANE_SMALL;
 }

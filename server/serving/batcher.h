@@ -6,10 +6,10 @@
  *     submit ─▶ workers ─▶ engine thread ─▶ workers ─▶ finished()
  *
  * Workers turn bytes into the network's input, and class maps into boxes and replies. The only
- * engine thread takes the jobs that are like the one that goes first, at most
- * ADL_LIMIT_SERVE_BATCH, and never waits for a batch to fill. Senders are served in turn by the
- * processor time that they use (fair.h), and memory is reserved before it is used. A job whose
- * client has disconnected or whose deadline has passed is dropped before its next piece of work.
+ * engine thread runs the network: one image on all compute threads, or, where as many images wait
+ * as there are threads, each on a thread of its own. Senders are served in turn by the processor
+ * time that they use (fair.h), and memory is reserved before it is used. A job whose client has
+ * disconnected or whose deadline has passed is dropped before its next piece of work.
  * All functions are thread-safe. */
 
 #include "server/serving/job.h"

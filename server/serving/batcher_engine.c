@@ -15,13 +15,14 @@
  * takes several times a plain image's time is always spread, so that nobody waits for it longer
  * than need be.
  *
- * The engine thread is the first of the compute threads. All of `kind` and `run` is written by it
- * alone, while no job is run. It has the compute lock from the first job to the last of those that
- * it runs apart; when somebody asks for the lock meanwhile, it begins no other. */
+ * The engine thread is the first of the compute threads. It alone writes `kind`, `run` and
+ * `unprepared`, while no job is run. It has the compute lock from the first job to the last of
+ * those that run apart; when somebody asks for the lock meanwhile, the threads end after their
+ * jobs. */
 
 #include "server/serving/batcher_parts.h"
 
-/* Returns whether two jobs can be run one beside the other: with the same network, on the same
+/* Returns whether a job can be run beside others of the kind: with the same network, on the same
  * views, and with maps of the same grid. */
 static bool engine_alike(const struct engine_kind *kind, const struct adl_job *job)
 {
@@ -93,8 +94,7 @@ static void engine_run(struct adl_batcher *b, struct adl_job *job, int slot, boo
         return;
     }
     engine_run_views(b, job, slot, spread);
-    job->timing.inference =
-        batcher_stage_done(b, job, ADL_STAGE_INFERENCE, begin, adl_clock_ns());
+    job->timing.inference = batcher_stage_done(b, job, ADL_STAGE_INFERENCE, begin, adl_clock_ns());
     adl_histogram_add(&job->served->named->metrics.batch_size, &adl_buckets_batch, job->batch);
 }
 
@@ -119,12 +119,11 @@ static struct adl_job *engine_next(struct adl_batcher *b, int thread)
 {
     struct adl_job **first = adl_batcher_first(b, &b->to_run);
 
-    if (!first || !engine_alike(&b->kind, *first) || adl_registry_compute_wanted(b->config.registry))
-        return NULL;
-    return engine_begin(b, first, thread);
+    return first && engine_alike(&b->kind, *first) ? engine_begin(b, first, thread) : NULL;
 }
 
-/* What one compute thread does; if another one begins late, it may be done twice in its place. */
+/* What one compute thread does; if another one begins late, it may be done again in its place. Even
+ * if somebody waits for the compute lock, it runs one job, so that the queue moves. */
 static void engine_apart(void *context, size_t index, int thread)
 {
     struct adl_batcher *b = context;
@@ -132,7 +131,8 @@ static void engine_apart(void *context, size_t index, int thread)
 
     (void)index;
     pthread_mutex_lock(&b->lock);
-    while ((job = engine_next(b, thread))) {
+    for (bool wanted = false; !wanted && (job = engine_next(b, thread));
+         wanted = adl_registry_compute_wanted(b->config.registry)) {
         const bool aborted = b->aborted;
         pthread_mutex_unlock(&b->lock);
         double cpu_ms = adl_batcher_thread_ms();

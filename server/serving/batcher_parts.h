@@ -54,21 +54,21 @@ struct adl_batcher {
     struct adl_view_run run;
     struct adl_error unprepared;
 
-    pthread_mutex_t lock; /* protects everything below */
+    pthread_mutex_t lock;                /* protects everything below */
     pthread_cond_t wake[ADL_LANE_COUNT]; /* the workers of a lane */
     pthread_cond_t engine_wake, pace, pieces_done, fewer;
     struct adl_fair *fair;
     struct queue to_decode[ADL_LANE_COUNT], to_run, to_finish[ADL_LANE_COUNT];
     struct adl_pieces *pieces; /* of large work, which have yet to be begun */
-    size_t admitted;         /* jobs that count against the capacity: until their answer is made */
-    size_t unfinished;       /* jobs whose finished() has not returned */
-    size_t foreground;       /* of these, the ones that are no background jobs */
-    uint64_t foreground_ns;  /* when the last of them was finished */
-    size_t memory;           /* reserved bytes */
-    size_t paced;            /* threads that wait for small work to go first */
-    struct adl_admission admission; /* how many jobs may be there now */
-    double stage_ms[3];             /* of one job: decode, run, finish; moving averages */
-    size_t running;                 /* jobs that the engine runs now */
+    size_t admitted;        /* jobs that count against the capacity: until their answer is made */
+    size_t unfinished;      /* jobs whose finished() has not returned */
+    size_t foreground;      /* of these, the ones that are no background jobs */
+    uint64_t foreground_ns; /* when the last of them was finished */
+    size_t memory;          /* reserved bytes */
+    size_t paced;           /* threads that wait for small work to go first */
+    struct adl_admission admission;           /* how many jobs may be there now */
+    double stage_ms[3];                       /* of one job: decode, run, finish; moving averages */
+    size_t running;                           /* jobs that the engine runs now */
     uint64_t run_since_ns[ADL_LIMIT_THREADS]; /* start of each compute thread's run; 0: idle */
     bool want_memory; /* a worker has passed over a job whose memory was not there */
     bool stop, aborted;

@@ -66,7 +66,7 @@ struct adl_job {
 
     /* The hook for long work in finished(). It fails if the answer is not needed any more. */
     const struct adl_pause *pause;
-    int batch;       /* images in its batch; 0: it was not computed */
+    int batch;       /* images that the network ran on at a time, with it; 0: on it not */
     size_t ahead;    /* jobs queued or in progress when it was submitted */
     bool pushed_out; /* err: another client took its place in the queue */
 

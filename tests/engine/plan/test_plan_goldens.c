@@ -265,6 +265,11 @@ static void check_once(const char *test_case)
     close_golden(&c);
 }
 
+static void run_apart(void *session, size_t index, int worker)
+{
+    adl_session_run_image(session, (int)index, worker);
+}
+
 static void check_plan(const char *test_case)
 {
     struct adl_error err = {0};
@@ -299,6 +304,14 @@ static void check_plan(const char *test_case)
         CU_ASSERT(same_bits(two, 0, one, 1));
         CU_ASSERT(same_bits(two, 1, one, 0));
         CU_ASSERT(same_bits(two, 2, one, 1));
+
+        /* Each on a thread of its own. */
+        for (int n = 0; n < 3; n++)
+            load(&c, n % 2, two, n);
+        ask(&c.net, two, 0, 3);
+        adl_pool_for(pool, 3, run_apart, two);
+        for (int n = 0; n < 3; n++)
+            CU_ASSERT(same_bits(two, n, one, n % 2));
     }
     adl_session_free(two);
     adl_session_free(one);

@@ -61,7 +61,7 @@ static void stays_between_its_bounds(void)
     adl_admission_init(&a, CAPACITY, 300);
     CU_ASSERT_EQUAL(run_full(&a, 4, 20), CAPACITY);
     adl_admission_init(&a, CAPACITY, 50);
-    CU_ASSERT_EQUAL(run_full(&a, 500, 300), ADL_LIMIT_SERVE_BATCH);
+    CU_ASSERT_EQUAL(run_full(&a, 500, 300), ADL_LIMIT_LEAST_QUEUE);
     adl_admission_init(&a, 2, 50);
     CU_ASSERT_EQUAL(run_full(&a, 500, 300), 2);
     /* Without a time, it is always the capacity. */

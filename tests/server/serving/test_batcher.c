@@ -95,6 +95,7 @@ static void answers_do_not_depend_on_company(void)
     struct adl_job alone, jobs[JOBS];
     struct adl_error err = {0};
     size_t length;
+    int apart = 0; /* ran while another thread ran another */
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
     if (!bytes || !open_batcher(JOBS))
@@ -124,12 +125,54 @@ static void answers_do_not_depend_on_company(void)
             CU_ASSERT_PTR_NULL(b->place.map);
         }
         CU_ASSERT(jobs[i].timing.decode > 0 && jobs[i].timing.inference > 0);
+        apart += jobs[i].batch == 2;
     }
+    CU_ASSERT_EQUAL(alone.batch, 1);
+    CU_ASSERT(apart > 0);
     CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_OK], 1 + JOBS - JOBS / 5);
     CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_CORRUPT], JOBS / 5);
     for (int i = 0; i < JOBS; i++)
         adl_job_release(&jobs[i]);
     adl_job_release(&alone);
+    close_batcher();
+    adl_free(bytes);
+}
+
+static void *take_network(void *done)
+{
+    adl_registry_compute_lock(registry);
+    *(int *)done = finished;
+    adl_registry_compute_unlock(registry);
+    return NULL;
+}
+
+/* Who asks for the network, to load a model, does not wait until the queue is empty. */
+static void loading_has_its_turn(void)
+{
+    const struct timespec moment = {.tv_nsec = 20000000};
+    struct adl_job jobs[JOBS];
+    struct adl_error err = {0};
+    int done = JOBS;
+    pthread_t thread;
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher(JOBS))
+        return;
+    adl_registry_compute_lock(registry);
+    for (int i = 0; i < JOBS; i++)
+        jobs[i] = job_of(bytes, length);
+    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
+    while (!adl_registry_compute_wanted(registry)) /* by the engine */
+        nanosleep(&moment, NULL);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, take_network, &done), 0);
+    nanosleep(&moment, NULL);
+    adl_registry_compute_unlock(registry);
+    pthread_join(thread, NULL);
+    CU_ASSERT(done < JOBS / 2);
+    wait_for(JOBS);
+    for (int i = 0; i < JOBS; i++)
+        adl_job_release(&jobs[i]);
     close_batcher();
     adl_free(bytes);
 }
@@ -504,6 +547,7 @@ static void background_waits_for_a_gap(void)
 }
 
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
+           {"loading has its turn", loading_has_its_turn},
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
            {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
