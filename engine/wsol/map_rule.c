@@ -13,7 +13,9 @@
 
 #include "wsol/map_rule.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -124,63 +126,119 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
 /* --- order statistics -------------------------------------------------------------- */
 
 #define BINS 1024
+/* So few values are sorted. */
+#define FEW 128
+/* Neighbours in a map are alike and fall into the same bin, whose counter would have to be written
+ * before it can be read again; so neighbours have counters of their own. */
+#define TABLES 4
 
 /* A range of values that contains the wanted one. */
 struct range {
     double least, greatest;
+    double scale; /* bins for each unit; infinite in a range that is too small for it */
 };
+
+static struct range range_of(double least, double greatest)
+{
+    return (struct range){least, greatest, BINS / (greatest - least)};
+}
+
+static bool in_range(const struct range *range, double value)
+{
+    return value >= range->least && value <= range->greatest;
+}
 
 /* Returns the bin of a value of the range. It never decreases as the value grows, so the bins are
  * in the order of the values. */
 static size_t bin_of(const struct range *range, double value)
 {
-    double position = (value - range->least) / (range->greatest - range->least);
-    return ADL_MIN((size_t)(position * BINS), (size_t)BINS - 1);
+    const double above = value - range->least;
+    double position = range->scale <= DBL_MAX ? above * range->scale
+                                              : above / (range->greatest - range->least) * BINS;
+    return ADL_MIN((size_t)position, (size_t)BINS - 1);
 }
 
 /* Narrows the range to the bin that holds the value at index *rank of the sorted values of the
- * range, and makes *rank its index within that bin. */
-static void narrow(const double *values, size_t count, size_t *rank, struct range *range)
+ * range, and makes *rank its index within that bin. If they are few, the values of the bin are in
+ * `few`. Returns how many they are. */
+static size_t narrow(const double *values, size_t count, size_t *rank, struct range *range,
+                     double few[FEW])
 {
-    size_t counts[BINS] = {0}, bin = 0;
-    struct range inside = {INFINITY, -INFINITY};
+    uint32_t counts[TABLES][BINS] = {{0}};
+    double least = INFINITY, greatest = -INFINITY;
+    size_t bin = 0, n = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (values[i] >= range->least && values[i] <= range->greatest)
-            counts[bin_of(range, values[i])]++;
-    for (; *rank >= counts[bin]; bin++)
-        *rank -= counts[bin];
+        if (in_range(range, values[i]))
+            counts[i % TABLES][bin_of(range, values[i])]++;
+    for (;; bin++) {
+        size_t in_bin = 0;
+        for (int k = 0; k < TABLES; k++)
+            in_bin += counts[k][bin];
+        if (*rank < in_bin)
+            break;
+        *rank -= in_bin;
+    }
     for (size_t i = 0; i < count; i++)
-        if (values[i] >= range->least && values[i] <= range->greatest &&
-            bin_of(range, values[i]) == bin) {
-            inside.least = ADL_MIN(inside.least, values[i]);
-            inside.greatest = ADL_MAX(inside.greatest, values[i]);
+        if (in_range(range, values[i]) && bin_of(range, values[i]) == bin) {
+            least = ADL_MIN(least, values[i]);
+            greatest = ADL_MAX(greatest, values[i]);
+            if (n < FEW)
+                few[n] = values[i];
+            n++;
         }
-    *range = inside;
+    *range = range_of(least, greatest);
+    return n;
 }
 
-/* Narrows the range until all of its values are equal. The least and the greatest value of a range
- * fall into its first and its last bin, so each pass drops at least one of the two and the loop
- * ends. In practice a pass divides the range by the number of bins, and three passes are enough. */
+/* Returns the value at index `rank` of the sorted values. */
+static double rank_of_few(double *values, size_t n, size_t rank)
+{
+    for (size_t i = 1; i < n; i++) {
+        const double value = values[i];
+        size_t k = i;
+        for (; k > 0 && values[k - 1] > value; k--)
+            values[k] = values[k - 1];
+        values[k] = value;
+    }
+    return values[rank];
+}
+
+/* Narrows the range, which is that of all values, until all of its values are equal, or so few that
+ * they are sorted. The least and the greatest value of a range fall into its first and its last bin,
+ * so each pass drops at least one of the two and the loop ends. In practice a pass divides the range
+ * by the number of bins, and one is enough. */
+static double rank_in(struct range range, const double *values, size_t count, size_t rank)
+{
+    double few[FEW];
+
+    while (range.least < range.greatest) {
+        size_t n = narrow(values, count, &rank, &range, few);
+        if (n <= FEW)
+            return rank_of_few(few, n, rank);
+    }
+    return range.least;
+}
+
 double adl_map_rank(const double *values, size_t count, size_t rank)
 {
-    struct range range = {INFINITY, -INFINITY};
+    double least = INFINITY, greatest = -INFINITY;
 
     for (size_t i = 0; i < count; i++) {
-        range.least = ADL_MIN(range.least, values[i]);
-        range.greatest = ADL_MAX(range.greatest, values[i]);
+        least = ADL_MIN(least, values[i]);
+        greatest = ADL_MAX(greatest, values[i]);
     }
-    while (range.least < range.greatest)
-        narrow(values, count, &rank, &range);
-    return range.least;
+    return rank_in(range_of(least, greatest), values, count, rank);
 }
 
 /* --- normalisation ----------------------------------------------------------------- */
 
-static double map_percentile(const struct adl_map_rule *rule, const double *map, size_t count)
+/* `range` is that of the map's values. */
+static double map_percentile(const struct adl_map_rule *rule, const double *map, size_t count,
+                             const struct adl_map_range *range)
 {
     size_t rank = (size_t)((double)count * rule->percentile);
-    return adl_map_rank(map, count, ADL_MIN(rank, count - 1));
+    return rank_in(range_of(range->low, range->high), map, count, ADL_MIN(rank, count - 1));
 }
 
 static double clipped(double value)
@@ -210,9 +268,9 @@ static struct adl_map_range normalise(const struct adl_map_rule *rule, double *m
         return (struct adl_map_range){0, 0};
     }
     if (rule->normalise == ADL_MAP_PAS)
-        range.high = map_percentile(rule, map, count);
+        range.high = map_percentile(rule, map, count, &range);
     else if (rule->normalise == ADL_MAP_IVR)
-        range.low = map_percentile(rule, map, count);
+        range.low = map_percentile(rule, map, count, &range);
     else if (rule->normalise == ADL_MAP_MAX)
         range.low = 0;
     double width = range.high - range.low;
