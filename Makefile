@@ -98,7 +98,7 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 
 # With a sanitizer's checks, Winograd's unrolled loops take minutes to compile at -O3.
 WINOGRAD_O := $(if $(SAN),-O1,-O3)
-# Only the kernel files may use instructions beyond the baseline of the architecture,
+# Only the kernel files, and one that resizes, may use instructions beyond the baseline of the architecture,
 # because the program decides at run time which of them it calls. They alone may contract
 # a product and a sum to an FMA. The files of another architecture are compiled to nothing.
 ifeq ($(ARCH),x86_64)
@@ -115,6 +115,8 @@ FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
 FLAGS_engine/kernels/avx2_vnni_int8.c := -O3 -mavx2 -mavxvnni
 FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512bw -mavx512vl \
 	-mavx512vnni
+# Resizing has no sums that could be contracted.
+FLAGS_engine/image/resize_avx2.c := -mavx2
 FLAGS_engine/kernels/avx512_bf16.c := -O3 $(FLAGS_avx512) -mavx512bw -mavx512bf16
 else ifeq ($(ARCH),aarch64)
 # Every processor of 64 bits has NEON and FMA.

@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "image/resize_filter.h"
@@ -26,16 +27,6 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
-
-/* Fractional bits of a weight: 32 bits less the 8 of a pixel, less 2 for headroom. */
-#define WEIGHT_BITS 22
-#define HALF (1 << (WEIGHT_BITS - 1))
-
-/* SSE2 multiplies 16-bit integers only (pmaddwd), and a weight of up to 2^22 is wider. It is
- * kept as high * 2^11 + low, where both fit into 16 bits, and the sums with the high and the
- * low parts are joined at the end. They cannot overflow 32 bits: the weights of an output
- * pixel add up to 2^22 except for rounding, so 255 times their sum is below 2^31. */
-#define LOW_BITS 11
 
 void adl_resize_filter_release(struct adl_resize_filter *filter)
 {
@@ -61,10 +52,10 @@ static void resize_weigh(struct adl_resize_filter *filter, int i, int in_size, d
     filter->taps[i] = end - first;
     for (int k = 0; k < end - first; k++) {
         double weight = sum != 0 ? weights[k] / sum : weights[k];
-        int fixed = (int)(0.5 + weight * (1 << WEIGHT_BITS));
+        int fixed = (int)(0.5 + weight * (1 << ADL_RESIZE_WEIGHT_BITS));
         size_t index = (size_t)i * (size_t)filter->taps_padded + (size_t)k;
-        filter->high[index] = (int16_t)(fixed >> LOW_BITS);
-        filter->low[index] = (int16_t)(fixed & ((1 << LOW_BITS) - 1));
+        filter->high[index] = (int16_t)(fixed >> ADL_RESIZE_LOW_BITS);
+        filter->low[index] = (int16_t)(fixed & ((1 << ADL_RESIZE_LOW_BITS) - 1));
     }
 }
 
@@ -74,11 +65,13 @@ int adl_resize_filter_init(struct adl_resize_filter *filter, int in_size, int si
     const double scale = (double)in_size / size;
     const double support = ADL_MAX(scale, 1.0);
     const size_t taps = 2 * (size_t)ceil(support) + 1;
-    const size_t padded = (taps + 1) / 2 * 2;
+    const size_t padded = (taps + ADL_RESIZE_TAPS - 1) / ADL_RESIZE_TAPS * ADL_RESIZE_TAPS;
     size_t weights, bytes;
 
-    *filter =
-        (struct adl_resize_filter){.in_size = in_size, .size = size, .taps_padded = (int)padded};
+    *filter = (struct adl_resize_filter){.in_size = in_size,
+                                         .size = size,
+                                         .taps_padded = (int)padded,
+                                         .avx2 = adl_isa_available(ADL_ISA_AVX2)};
     if (adl_size_mul((size_t)size, padded, &weights) < 0 ||
         adl_size_mul(weights, 2 * sizeof(int16_t), &bytes) < 0 ||
         adl_size_add(bytes, (size_t)size * 2 * sizeof(int) + padded * sizeof(double), &bytes) < 0)
@@ -100,7 +93,7 @@ int adl_resize_filter_init(struct adl_resize_filter *filter, int in_size, int si
  * little. */
 static uint8_t resize_to_byte(int high, int low)
 {
-    int value = ((high << LOW_BITS) + low + HALF) >> WEIGHT_BITS;
+    int value = ((high << ADL_RESIZE_LOW_BITS) + low + ADL_RESIZE_HALF) >> ADL_RESIZE_WEIGHT_BITS;
     return (uint8_t)ADL_MIN(value, 255);
 }
 
@@ -108,7 +101,8 @@ static uint8_t resize_to_byte(int high, int low)
 
 static __m128i resize_rounded(__m128i sums)
 {
-    return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+    return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(ADL_RESIZE_HALF)),
+                          ADL_RESIZE_WEIGHT_BITS);
 }
 
 /* Returns the pixels k and k + 1 of a row as words: red of both, green of both, blue of both.
@@ -120,8 +114,8 @@ static __m128i resize_pair(const uint8_t *rgb)
 
     memcpy(&first, rgb, sizeof first);
     memcpy(&second, rgb + 2, sizeof second);
-    __m128i both = _mm_unpacklo_epi8(_mm_cvtsi32_si128(first),
-                                     _mm_srli_epi32(_mm_cvtsi32_si128(second), 8));
+    __m128i both =
+        _mm_unpacklo_epi8(_mm_cvtsi32_si128(first), _mm_srli_epi32(_mm_cvtsi32_si128(second), 8));
     return _mm_unpacklo_epi8(both, _mm_setzero_si128());
 }
 
@@ -152,7 +146,8 @@ static void resize_dot(const uint8_t *rgb, const int16_t *high, const int16_t *l
         sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(pixels, resize_weights(high + k)));
         sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(pixels, resize_weights(low + k)));
     }
-    __m128i sums = resize_rounded(_mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low));
+    __m128i sums =
+        resize_rounded(_mm_add_epi32(_mm_slli_epi32(sum_high, ADL_RESIZE_LOW_BITS), sum_low));
     __m128i words = _mm_packs_epi32(sums, sums);
     int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
     memcpy(out, &bytes, 3);
@@ -181,9 +176,9 @@ static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high
         low0 = _mm_add_epi32(low0, _mm_madd_epi16(p0, pair_low));
         low1 = _mm_add_epi32(low1, _mm_madd_epi16(p1, pair_low));
     }
-    __m128i words =
-        _mm_packs_epi32(resize_rounded(_mm_add_epi32(_mm_slli_epi32(high0, LOW_BITS), low0)),
-                        resize_rounded(_mm_add_epi32(_mm_slli_epi32(high1, LOW_BITS), low1)));
+    __m128i words = _mm_packs_epi32(
+        resize_rounded(_mm_add_epi32(_mm_slli_epi32(high0, ADL_RESIZE_LOW_BITS), low0)),
+        resize_rounded(_mm_add_epi32(_mm_slli_epi32(high1, ADL_RESIZE_LOW_BITS), low1)));
     _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));
 }
 
@@ -217,7 +212,9 @@ static void resize_column(const uint8_t *in, size_t stride, const int16_t *high,
 
 void adl_resize_row(const uint8_t *rgb, const struct adl_resize_filter *filter, uint8_t *out)
 {
-    for (int i = 0; i < filter->size; i++, out += 3) {
+    int i = filter->avx2 ? adl_resize_row_avx2(rgb, filter, out) : 0;
+
+    for (out += 3 * (size_t)i; i < filter->size; i++, out += 3) {
         const size_t start = (size_t)i * (size_t)filter->taps_padded;
         resize_dot(rgb + 3 * (size_t)filter->first[i], filter->high + start, filter->low + start,
                    filter->taps[i], out);

@@ -6,22 +6,8 @@
  * adl_image_resize() (resize.c) has the whole image before it, row_resize.c gets it row by row;
  * both give the same bytes. */
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/error.h"
-
-/* The weights of every output pixel along one side; zeroed: none. Immutable after init and
- * reverse. */
-struct adl_resize_filter {
-    int in_size, size;
-    int taps_padded; /* stride of the weights, even; those beyond the taps are 0 */
-    int *first;      /* [size] first input pixel of each output pixel; never descending */
-    int *taps;       /* [size] number of input pixels */
-    int16_t *high;   /* [size][taps_padded] upper bits of the weights */
-    int16_t *low;    /* [size][taps_padded] lower 11 bits */
-    void *block;     /* all of them; owned */
-};
+#include "image/resize_weights.h"
 
 /* Computes the weights from `in_size` to `size` pixels, both at least 1. Fails with
  * ADL_ERR_NOMEM. */

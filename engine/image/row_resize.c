@@ -54,8 +54,8 @@ size_t adl_row_resizer_bytes(int width, int height, int orientation, int out_wid
     const int across = turned ? out_width : out_height;
     const size_t window = turned ? row : 3 * along;
     /* Weights take 4 bytes for each tap, padded. */
-    const size_t taps_along = 2 * ((size_t)width / along + 1) + 2;
-    const size_t taps_across = 2 * ((size_t)height / (size_t)across + 1) + 2;
+    const size_t taps_along = 2 * ((size_t)width / along + 1) + ADL_RESIZE_TAPS;
+    const size_t taps_across = 2 * ((size_t)height / (size_t)across + 1) + ADL_RESIZE_TAPS;
 
     return (size_t)(window_capacity(height, across) + 1) * window + row + 3 * along +
            along * (4 * taps_along + 8) + (size_t)across * (4 * taps_across + 8) +
