@@ -128,8 +128,9 @@ endif
 FLAGS_engine/kernels/generic.c := -O3
 # On ARM the vectors that GCC 12 makes of its matrix product read a row that does not exist.
 FLAGS_engine/kernels/generic_int8.c := -O3$(if $(filter aarch64,$(ARCH)), -fno-tree-vectorize)
-# Class maps are made while the engine waits.
-FLAGS_engine/wsol/cam.c := -O3
+# Class maps are made while the engine waits, and loops over enlarged maps are much of what a small
+# network leaves to do.
+$(foreach f,boxes cam localize map_rule scoremap,$(eval FLAGS_engine/wsol/$f.c := -O3))
 # Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 # The tests' own definitions compute what a test expects. They read nothing from outside and take

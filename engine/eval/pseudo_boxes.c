@@ -112,7 +112,7 @@ static int cut_box(const struct drawing *d, size_t index, struct adl_dataset_box
 
     if (!d->sizes[2 * index])
         return 0;
-    if (adl_localize_map(&rule, &map, ADL_BOXES_LARGEST, d->sizes[2 * index],
+    if (adl_localize_map(&rule, &map, ADL_BOXES_LARGEST, false, d->sizes[2 * index],
                          d->sizes[2 * index + 1], &found, err) < 0)
         return -1;
     int result = found.box_count > 0;

@@ -51,24 +51,46 @@ void adl_heatmap_normalise(const float *cam, size_t count, float *out)
         out[i] = (float)(((double)cam[i] - (double)least) / range);
 }
 
-/* Returns the summed-area table of the map, (height + 1) x (width + 1), whose row 0 and column 0
- * are zeros; NULL when out of memory. */
+#define ROWS 4
+
+/* Writes the sums of the pixels left of each pixel of some rows (1 to ROWS), and of all of a row,
+ * stride apart. An addition waits for the one before it in its row, so rows are done beside each
+ * other. */
+static void sum_rows(const double *map, size_t width, size_t rows, double *sums)
+{
+    const size_t stride = width + 1;
+    double row[ROWS] = {0};
+
+    for (size_t y = 0; y < rows; y++)
+        sums[y * stride] = 0;
+    if (rows < ROWS) {
+        for (size_t y = 0; y < rows; y++)
+            for (size_t x = 0; x < width; x++)
+                sums[y * stride + x + 1] = row[y] += map[y * width + x];
+        return;
+    }
+    for (size_t x = 0; x < width; x++)
+        for (size_t y = 0; y < ROWS; y++)
+            sums[y * stride + x + 1] = row[y] += map[y * width + x];
+}
+
+/* Returns the summed-area table of the first `height` rows of the map, (height + 1) x (width + 1),
+ * whose row 0 and column 0 are zeros; NULL when out of memory. */
 static double *localize_create_sums(const double *map, size_t height, size_t width,
                                     struct adl_error *err)
 {
     size_t stride = width + 1;
-    double *sums = adl_calloc((height + 1) * stride, sizeof *sums);
+    double *sums = adl_malloc((height + 1) * stride, sizeof *sums);
     if (!sums) {
         adl_fail_nomem(err, "the sums of a score map");
         return NULL;
     }
-    for (size_t y = 0; y < height; y++) {
-        double row = 0;
-        for (size_t x = 0; x < width; x++) {
-            row += map[y * width + x];
-            sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1] + row;
-        }
-    }
+    memset(sums, 0, stride * sizeof *sums);
+    for (size_t y = 0; y < height; y += ROWS)
+        sum_rows(map + y * width, width, ADL_MIN((size_t)ROWS, height - y),
+                 sums + (y + 1) * stride);
+    for (size_t i = stride; i < (height + 1) * stride; i++)
+        sums[i] += sums[i - stride];
     return sums;
 }
 
@@ -153,7 +175,11 @@ static int localize_describe_boxes(const double *map, int width, int height,
                                    const struct adl_boxes *boxes, int image_w, int image_h,
                                    struct adl_localization *out, struct adl_error *err)
 {
-    double *sums = localize_create_sums(map, (size_t)height, (size_t)width, err);
+    int rows = 0; /* that boxes reach */
+
+    for (size_t i = 0; i < boxes->count; i++)
+        rows = ADL_MAX(rows, adl_box_to_inclusive(boxes->items[i], width, height).y1 + 1);
+    double *sums = localize_create_sums(map, (size_t)rows, (size_t)width, err);
     if (!sums)
         return -1;
     out->boxes = adl_malloc(boxes->count, sizeof *out->boxes);
@@ -215,8 +241,9 @@ int adl_localizer_cut(struct adl_localizer *l, const struct adl_map_rule *rule,
     return 0;
 }
 
-/* Makes the normalised map at the input size, in doubles for the boxes and in floats for the heat
- * map, and loads it unless `l` is NULL. The caller frees both arrays, also after a failure. */
+/* Makes the normalised map at the input size, in doubles for the boxes and, unless `heat` is NULL,
+ * in floats for the heat map, and loads it unless `l` is NULL. The caller frees both arrays, also
+ * after a failure. */
 static int localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                             struct adl_localizer *l, enum adl_box_mode mode, double **map,
                             float **heat, struct adl_map_range *range, struct adl_error *err)
@@ -225,14 +252,15 @@ static int localize_enlarge(const struct adl_map_rule *rule, const struct adl_cl
     bool objects = l && mode == ADL_BOXES_OBJECTS;
 
     *map = adl_malloc(pixels, sizeof **map);
-    *heat = adl_malloc(pixels, sizeof **heat);
-    if (!*map || !*heat)
+    if (heat)
+        *heat = adl_malloc(pixels, sizeof **heat);
+    if (!*map || (heat && !*heat))
         return adl_fail_nomem(err, "a score map");
     if ((objects ? adl_map_make_unclipped : adl_map_make)(
             rule, cam->values, cam->h, cam->w, *map, cam->input_h, cam->input_w, range, err) < 0 ||
         (l && adl_localizer_load(l, *map, cam->input_h, cam->input_w, objects, err) < 0))
         return -1;
-    for (size_t i = 0; i < pixels; i++)
+    for (size_t i = 0; heat && i < pixels; i++)
         (*heat)[i] = (float)(*map)[i];
     return 0;
 }
@@ -270,8 +298,8 @@ static int localize_check(const struct adl_map_rule *rule, const struct adl_clas
 }
 
 int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
-                     enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
-                     struct adl_error *err)
+                     enum adl_box_mode mode, bool keep_map, int image_w, int image_h,
+                     struct adl_localization *out, struct adl_error *err)
 {
     struct adl_localizer localizer = {0};
     double *map = NULL;
@@ -279,7 +307,8 @@ int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map
 
     memset(out, 0, sizeof *out);
     ADL_TRY(localize_check(rule, cam, image_w, image_h, err));
-    ADL_TRY(localize_enlarge(rule, cam, &localizer, mode, &map, &out->map, &out->range, err));
+    ADL_TRY(localize_enlarge(rule, cam, &localizer, mode, &map, keep_map ? &out->map : NULL,
+                             &out->range, err));
     out->map_width = cam->input_w;
     out->map_height = cam->input_h;
     ADL_TRY(adl_localizer_cut(&localizer, rule, cam, map, mode, image_w, image_h, out, err));

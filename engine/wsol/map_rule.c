@@ -205,9 +205,9 @@ static double rank_of_few(double *values, size_t n, size_t rank)
 }
 
 /* Narrows the range, which is that of all values, until all of its values are equal, or so few that
- * they are sorted. The least and the greatest value of a range fall into its first and its last bin,
- * so each pass drops at least one of the two and the loop ends. In practice a pass divides the range
- * by the number of bins, and one is enough. */
+ * they are sorted. The least and the greatest value of a range fall into its first and its last
+ * bin, so each pass drops at least one of the two and the loop ends. In practice a pass divides the
+ * range by the number of bins, and one is enough. */
 static double rank_in(struct range range, const double *values, size_t count, size_t rank)
 {
     double few[FEW];
@@ -252,17 +252,45 @@ void adl_map_clip(double *map, size_t count)
         map[i] = clipped(map[i]);
 }
 
+/* How many values are compared beside each other, since a minimum waits for the one before it. */
+#define BESIDE 8
+
+/* Returns the least and the greatest value. Returns false if one is no number. */
+static bool find_range(const double *map, size_t count, double *least, double *greatest)
+{
+    double low[BESIDE], high[BESIDE];
+    bool numbers = true;
+
+    for (size_t k = 0; k < BESIDE; k++) {
+        low[k] = INFINITY;
+        high[k] = -INFINITY;
+    }
+    for (size_t i = 0; i < count; i++)
+        numbers &= !isnan(map[i]);
+    for (size_t i = 0; i + BESIDE <= count; i += BESIDE)
+        for (size_t k = 0; k < BESIDE; k++) {
+            low[k] = map[i + k] < low[k] ? map[i + k] : low[k];
+            high[k] = map[i + k] > high[k] ? map[i + k] : high[k];
+        }
+    for (size_t i = count - count % BESIDE; i < count; i++) {
+        low[0] = ADL_MIN(low[0], map[i]);
+        high[0] = ADL_MAX(high[0], map[i]);
+    }
+    for (size_t k = 1; k < BESIDE; k++) {
+        low[0] = ADL_MIN(low[0], low[k]);
+        high[0] = ADL_MAX(high[0], high[k]);
+    }
+    *least = low[0];
+    *greatest = high[0];
+    return numbers;
+}
+
 static struct adl_map_range normalise(const struct adl_map_rule *rule, double *map, size_t count,
                                       bool clip)
 {
-    struct adl_map_range range = {INFINITY, -INFINITY};
-    bool usable = count > 0;
+    struct adl_map_range range;
+    bool usable = find_range(map, count, &range.low, &range.high) && count > 0;
 
-    for (size_t i = 0; i < count; i++) {
-        usable &= !isnan(map[i]);
-        range.low = map[i] < range.low ? map[i] : range.low;
-        range.high = map[i] > range.high ? map[i] : range.high;
-    }
     if (!usable || !isfinite(range.high - range.low) || range.high == range.low) {
         memset(map, 0, count * sizeof *map);
         return (struct adl_map_range){0, 0};
@@ -274,10 +302,14 @@ static struct adl_map_range normalise(const struct adl_map_rule *rule, double *m
     else if (rule->normalise == ADL_MAP_MAX)
         range.low = 0;
     double width = range.high - range.low;
-    for (size_t i = 0; i < count; i++) {
-        double above = map[i] - range.low, value = width > 0 ? above / width : above > 0;
-        map[i] = clip ? clipped(value) : value;
-    }
+    if (width > 0)
+        for (size_t i = 0; i < count; i++)
+            map[i] = (map[i] - range.low) / width;
+    else
+        for (size_t i = 0; i < count; i++)
+            map[i] = map[i] - range.low > 0;
+    if (clip)
+        adl_map_clip(map, count);
     return range;
 }
 

@@ -99,7 +99,7 @@ int adl_report_predict(const struct adl_report_images *p, const struct adl_view_
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
     const struct adl_map_rule rule = adl_map_rule_of_class(&p->model->map, (size_t)class_id);
-    int result = adl_localize_map(&rule, &cam, ADL_BOXES_LARGEST, small->width, small->height,
+    int result = adl_localize_map(&rule, &cam, ADL_BOXES_LARGEST, true, small->width, small->height,
                                   &prediction->place, err);
     adl_free(values);
     return result;

@@ -348,11 +348,7 @@ static int locate_class(void *of_body, size_t index, const struct adl_pause *pau
         adl_map_rule_of_class(&l->predictions->map, (size_t)p->class_id);
 
     (void)pause;
-    if (adl_localize_map(&rule, &cam, l->boxes, l->image_w, l->image_h, &p->place, err) < 0)
-        return -1;
-    adl_free(p->place.map);
-    p->place.map = NULL;
-    return 0;
+    return adl_localize_map(&rule, &cam, l->boxes, false, l->image_w, l->image_h, &p->place, err);
 }
 
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,

@@ -84,12 +84,12 @@ static void fragments_have_less_confidence(void)
     const struct adl_map_rule rule = {.threshold = 0.5};
     struct adl_class_map map = {
         .values = cam, .h = SIDE, .w = SIDE, .input_h = SIDE, .input_w = SIDE};
-    TEST_OK(adl_localize_map(&rule, &map, ADL_BOXES_ALL, SIDE, SIDE, &found, &err), &err);
+    TEST_OK(adl_localize_map(&rule, &map, ADL_BOXES_ALL, true, SIDE, SIDE, &found, &err), &err);
     CU_ASSERT(found.box_count == 2 && !found.judged);
     adl_localization_release(&found);
     map.confidence = &c;
     map.probability = 0.5;
-    TEST_OK(adl_localize_map(&rule, &map, ADL_BOXES_ALL, SIDE, SIDE, &found, &err), &err);
+    TEST_OK(adl_localize_map(&rule, &map, ADL_BOXES_ALL, true, SIDE, SIDE, &found, &err), &err);
     CU_ASSERT_FATAL(found.box_count == 2 && found.judged);
     for (size_t i = 0; i < 2; i++) {
         bool large = found.boxes[i].box.x0 == 2;

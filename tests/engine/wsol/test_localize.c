@@ -35,7 +35,7 @@ static int localize(const float *cam, int cam_h, int cam_w, int input_h, int inp
     const struct adl_map_rule rule = {.threshold = threshold};
     const struct adl_class_map map = {
         .values = cam, .h = cam_h, .w = cam_w, .input_h = input_h, .input_w = input_w};
-    return adl_localize_map(&rule, &map, mode, image_w, image_h, out, err);
+    return adl_localize_map(&rule, &map, mode, true, image_w, image_h, out, err);
 }
 
 /* The box of a blob is symmetric around its centre and scales with the image. */

@@ -192,7 +192,7 @@ static int localize_two(enum adl_map_normalise normalise, enum adl_box_mode mode
                                                0.9 * exp(-(hypot(x - 12, y - 8) / 5)));
     const struct adl_class_map map = {
         .values = cam, .h = SIDE, .w = SIDE, .input_h = SIDE, .input_w = SIDE};
-    return adl_localize_map(&rule, &map, mode, SIDE, SIDE, out, err);
+    return adl_localize_map(&rule, &map, mode, true, SIDE, SIDE, out, err);
 }
 
 /* PaS makes a plateau of 1 of the brighter half of the map, peaks and saddle included; they are
