@@ -123,7 +123,7 @@ static void begin(struct adl_exchange *exchange, bool explain)
     in->served = adl_inference_model(exchange);
     if (!in->served)
         return;
-    if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange).client)) {
+    if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange))) {
         adl_answer_queue_full(exchange, "the queue is full; try again shortly");
         return;
     }

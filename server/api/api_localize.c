@@ -151,7 +151,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     /* The members of a JSON body may name another model. */
     if (l->body != ADL_BODY_JSON && !choose_model(l))
         return;
-    if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange).client)) {
+    if (adl_batcher_full(exchange->server->batcher, adl_sender_of(exchange))) {
         adl_answer_queue_full(exchange, "the queue is full; try again shortly");
         return;
     }

@@ -209,6 +209,21 @@ static bool http_skips_body(const struct adl_http_request *request)
            !adl_http_header(request, "Expect");
 }
 
+/* Holds the refusal of a request back, if it is one for want of capacity that was not held yet: its
+ * client will come again at once, whether the request was refused from its head, when its body was
+ * there, or when another took its place. The body is not needed any more. */
+static bool http_hold(struct adl_http_request *request)
+{
+    if (request->held || !request->has_body || (request->status != 503 && request->status != 429))
+        return false;
+    request->held = true;
+    adl_http_release_body(request);
+    adl_http_suspend(request);
+    if (!adl_delay_add(request->http->delay, request))
+        adl_http_resume(request);
+    return true;
+}
+
 /* Handles a request. The library calls this once with the headers, then for each piece of the
  * body, then with *upload_data_size == 0 until the request is answered or suspended, and once
  * more after a resume. */
@@ -246,15 +261,11 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
             return adl_http_cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
             http->config.hooks.complete(request);
-        else if (http_skips_body(request) && !request->held) {
-            request->held = true;
-            adl_http_suspend(request);
-            if (!adl_delay_add(http->delay, request))
-                adl_http_resume(request);
-        }
         if (request->suspended)
             return MHD_YES; /* another thread may own the request already */
     }
+    if (http_hold(request))
+        return MHD_YES;
     return request->status ? adl_http_queue_reply(request) : MHD_NO;
 }
 

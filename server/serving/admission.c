@@ -23,6 +23,18 @@ size_t adl_admission_limit(const struct adl_admission *a)
     return (size_t)a->limit;
 }
 
+#define OWED_PART 16
+
+size_t adl_admission_with_owed(size_t limit, enum adl_owed owed)
+{
+    return limit + (size_t)owed * limit / OWED_PART;
+}
+
+size_t adl_admission_few(size_t capacity)
+{
+    return capacity / OWED_PART;
+}
+
 static void end_interval(struct adl_admission *a, size_t admitted)
 {
     const double least = (double)ADL_MIN(a->capacity, (size_t)ADL_LIMIT_LEAST_QUEUE);

@@ -99,8 +99,8 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
         return NULL;
     }
     b->config = *config;
-    adl_admission_init(&b->admission, config->capacity, config->most_wait_ms);
     for (int lane = 0; lane < ADL_LANE_COUNT; lane++) {
+        adl_admission_init(&b->admission[lane], config->capacity, config->most_wait_ms);
         b->to_decode[lane].tail = &b->to_decode[lane].head;
         b->to_finish[lane].tail = &b->to_finish[lane].head;
     }
@@ -113,7 +113,9 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     adl_cond_init(&b->pace);
     adl_cond_init(&b->pieces_done);
     /* A form may have more images than the capacity, and background jobs do not count. */
-    b->fair = adl_fair_create(config->capacity + 2 * ADL_LIMIT_MULTIPART_PARTS, err);
+    b->fair = adl_fair_create(adl_admission_with_owed(config->capacity, ADL_OWED_AS_LANE) +
+                                  2 * ADL_LIMIT_MULTIPART_PARTS,
+                              err);
     if (!b->fair || start_threads(b, err) < 0) {
         adl_batcher_free(b);
         return NULL;
@@ -202,38 +204,65 @@ static struct adl_job **find_victim(struct adl_batcher *b, size_t own, struct qu
     return victim;
 }
 
-static int fail_full(const struct adl_batcher *b, struct adl_error *err)
+static int fail_full(const struct adl_batcher *b, enum adl_lane lane, struct adl_error *err)
 {
-    return adl_fail(err, ADL_ERR_BUSY, "%zu image%s queued or in progress; the limit is %zu",
-                    b->admitted, b->admitted == 1 ? " is" : "s are",
-                    adl_admission_limit(&b->admission));
+    const size_t there = batcher_admitted(b), limit = adl_admission_limit(&b->admission[lane]);
+
+    if (there < b->config.capacity)
+        return adl_fail(err, ADL_ERR_BUSY,
+                        "%zu %s image%s queued or in progress; at present the limit is %zu",
+                        b->admitted[lane], lane == ADL_LANE_SMALL ? "small" : "large",
+                        b->admitted[lane] == 1 ? " is" : "s are", limit);
+    return adl_fail(err, ADL_ERR_BUSY, "%zu image%s queued or in progress; the limit is %zu", there,
+                    there == 1 ? " is" : "s are", b->config.capacity);
 }
 
-/* Makes room for `number` jobs of a client by giving up others' jobs. Called under the lock. */
-static int make_room(struct adl_batcher *b, uint64_t client, size_t number, struct adl_error *err)
+/* Returns by how many `number` more jobs of a lane would be too many for somebody who is owed so
+ * much. Called under the lock. */
+static size_t excess(const struct adl_batcher *b, enum adl_lane lane, size_t number,
+                     enum adl_owed owed)
 {
-    const size_t limit = adl_admission_limit(&b->admission);
-    size_t own = adl_fair_entries(b->fair, client);
+    const size_t all = batcher_admitted(b) + number, own = b->admitted[lane] + number;
+    const size_t most = adl_admission_with_owed(b->config.capacity, owed);
+    const size_t most_own = adl_admission_with_owed(adl_admission_limit(&b->admission[lane]), owed);
+
+    return ADL_MAX(all > most ? all - most : 0, own > most_own ? own - most_own : 0);
+}
+
+/* Returns by how many `number` more jobs of a sender would be too many. Called under the lock. */
+static size_t excess_of(struct adl_batcher *b, enum adl_lane lane, struct adl_sender sender,
+                        size_t number)
+{
+    if (batcher_admitted(b) == 0 || excess(b, lane, number, ADL_OWED_NOTHING) == 0)
+        return 0;
+    if (lane == ADL_LANE_SMALL &&
+        b->admitted[lane] + number <= adl_admission_few(b->config.capacity))
+        return excess(b, lane, number, ADL_OWED_AS_LANE);
+    return excess(b, lane, number, (enum adl_owed)adl_fair_lag(b->fair, lane, sender));
+}
+
+/* Makes room for `number` jobs of a sender by giving up others' jobs. Called under the lock. */
+static int make_room(struct adl_batcher *b, enum adl_lane lane, struct adl_sender sender,
+                     size_t number, struct adl_error *err)
+{
+    const size_t own = adl_fair_entries(b->fair, sender.client);
     size_t over;
 
-    if (b->admitted == 0) {
-        adl_admission_idle(&b->admission);
-        return 0;
-    }
-    if (b->admitted + number <= limit)
-        return 0;
-    over = b->admitted + number - limit;
+    for (int i = 0; i < ADL_LANE_COUNT; i++)
+        if (batcher_admitted(b) == 0 || (i == (int)lane && b->admitted[i] == 0))
+            adl_admission_idle(&b->admission[i]);
+    over = excess_of(b, lane, sender, number);
     if (over > number)
-        return fail_full(b, err);
+        return fail_full(b, lane, err);
     for (; over > 0; over--) {
         struct queue *queue;
         struct adl_job **link = find_victim(b, own + number - 1, &queue);
         if (!link)
-            return fail_full(b, err);
+            return fail_full(b, lane, err);
         struct adl_job *job = queue_take(queue, link);
-        (void)!fail_full(b, &job->err);
+        (void)!fail_full(b, job->place.lane, &job->err);
         job->pushed_out = true;
-        b->admitted--;
+        b->admitted[job->place.lane]--;
         atomic_fetch_sub(&job->served->named->depth, 1);
         adl_batcher_pass(b, b->to_finish, job);
     }
@@ -243,26 +272,27 @@ static int make_room(struct adl_batcher *b, uint64_t client, size_t number, stru
 int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t number,
                        struct adl_error *err)
 {
-    enum adl_lane lanes[ADL_LIMIT_MULTIPART_PARTS];
+    enum adl_lane lanes[ADL_LIMIT_MULTIPART_PARTS], lane = ADL_LANE_SMALL;
     uint64_t now = adl_clock_ns();
     int result = 0;
 
     for (size_t i = 0; i < number; i++)
-        lanes[i] = job_examine(b, &jobs[i]);
+        if ((lanes[i] = job_examine(b, &jobs[i])) == ADL_LANE_LARGE)
+            lane = ADL_LANE_LARGE; /* a form with a large picture is large work */
     pthread_mutex_lock(&b->lock);
     if (b->aborted)
         result = adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
     else if (!jobs[0].background)
-        result = make_room(b, jobs[0].sender.client, number, err);
+        result = make_room(b, lane, jobs[0].sender, number, err);
     for (size_t i = 0; result == 0 && i < number; i++) {
         struct adl_job *job = &jobs[i];
         adl_fair_enter(b->fair, lanes[i], job->sender, &job->place);
         job->reserved = 0;
-        job->ahead = b->admitted - i;
+        job->ahead = batcher_admitted(b) - i;
         job->submitted_ns = now;
         adl_batcher_pass(b, job->err.kind ? b->to_finish : b->to_decode, job);
         atomic_fetch_add(&job->served->named->depth, 1);
-        b->admitted += !job->background;
+        b->admitted[lanes[i]] += !job->background;
         b->foreground += !job->background;
         b->unfinished++;
     }
@@ -332,13 +362,15 @@ void adl_job_release(struct adl_job *job)
     adl_predictions_release(&job->predictions);
 }
 
-bool adl_batcher_full(struct adl_batcher *b, uint64_t client)
+bool adl_batcher_full(struct adl_batcher *b, struct adl_sender sender)
 {
     struct queue *queue;
+    bool full = true;
 
     pthread_mutex_lock(&b->lock);
-    bool full = b->admitted > 0 && b->admitted >= adl_admission_limit(&b->admission) &&
-                !find_victim(b, adl_fair_entries(b->fair, client), &queue);
+    for (int lane = 0; full && lane < ADL_LANE_COUNT; lane++)
+        full = excess_of(b, (enum adl_lane)lane, sender, 1) > 0;
+    full = full && !find_victim(b, adl_fair_entries(b->fair, sender.client), &queue);
     pthread_mutex_unlock(&b->lock);
     return full;
 }
@@ -349,15 +381,15 @@ unsigned adl_batcher_retry_after_s(struct adl_batcher *b)
     /* The slowest stage decides. */
     const double threads = (double)b->worker_count / ADL_LANE_COUNT;
     double ms = ADL_MAX(b->stage_ms[STAGE_DECODE], b->stage_ms[STAGE_FINISH]) / threads;
-    double s = (double)b->admitted * ADL_MAX(ms, b->stage_ms[STAGE_RUN]) / 1e3;
+    double s = (double)batcher_admitted(b) * ADL_MAX(ms, b->stage_ms[STAGE_RUN]) / 1e3;
     pthread_mutex_unlock(&b->lock);
     return s < 1 ? 1 : s > 60 ? 60 : (unsigned)(s + 1);
 }
 
-size_t adl_batcher_limit(struct adl_batcher *b)
+size_t adl_batcher_limit(struct adl_batcher *b, enum adl_lane lane)
 {
     pthread_mutex_lock(&b->lock);
-    size_t limit = adl_admission_limit(&b->admission);
+    size_t limit = adl_admission_limit(&b->admission[lane]);
     pthread_mutex_unlock(&b->lock);
     return limit;
 }

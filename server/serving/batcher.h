@@ -24,7 +24,8 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
 void adl_batcher_free(struct adl_batcher *batcher);
 
 /* Queues all of the jobs (at most ADL_LIMIT_MULTIPART_PARTS) or none: fails with ADL_ERR_BUSY if
- * they would exceed the limit (adl_batcher_limit()), unless the client has fewer jobs than another,
+ * they would exceed the limit (adl_batcher_limit()) and the sender is owed no place beyond it
+ * (admission.h), unless the client has fewer jobs than another,
  * whose last one then fails with ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no
  * unfinished jobs, more jobs than the capacity are accepted, so that a form with many images is not
  * refused every time. Background jobs are never refused for that; at most ADL_LIMIT_MULTIPART_PARTS
@@ -50,14 +51,14 @@ size_t adl_batcher_memory(struct adl_batcher *batcher);
 /* Frees the result of a finished job, but not the job. */
 void adl_job_release(struct adl_job *job);
 
-/* Returns whether a single job of the client would be refused now. */
-bool adl_batcher_full(struct adl_batcher *batcher, uint64_t client);
+/* Returns whether a single job of the sender would be refused now, whatever lane it is for. */
+bool adl_batcher_full(struct adl_batcher *batcher, struct adl_sender sender);
 /* Returns an estimate of the seconds (1 to 60) until the slowest stage has done all unfinished
  * jobs, for Retry-After. */
 unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
 
-/* Returns how many jobs may be queued or in progress now; see admission.h. */
-size_t adl_batcher_limit(struct adl_batcher *batcher);
+/* Returns how many jobs of a lane may be queued or in progress now; see admission.h. */
+size_t adl_batcher_limit(struct adl_batcher *batcher, enum adl_lane lane);
 
 /* Waits until no job but background ones has been there for `quiet_ms`, or until `until_ns`
  * (base/clock.h), or until adl_batcher_abort(). */

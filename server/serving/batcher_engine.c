@@ -38,7 +38,8 @@ static struct adl_job *engine_begin(struct adl_batcher *b, struct adl_job **link
 
     adl_fair_begin(b->fair, &job->place);
     if (!job->background)
-        adl_admission_waited(&b->admission, adl_clock_ms(job->submitted_ns, now), b->admitted, now);
+        adl_admission_waited(&b->admission[job->place.lane], adl_clock_ms(job->submitted_ns, now),
+                             b->admitted[job->place.lane], now);
     b->running++;
     job->batch = (int)b->running;
     b->run_since_ns[thread] = now;

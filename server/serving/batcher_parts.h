@@ -60,13 +60,14 @@ struct adl_batcher {
     struct adl_fair *fair;
     struct queue to_decode[ADL_LANE_COUNT], to_run, to_finish[ADL_LANE_COUNT];
     struct adl_pieces *pieces; /* of large work, which have yet to be begun */
-    size_t admitted;        /* jobs that count against the capacity: until their answer is made */
+    /* Jobs that count against the capacity: until their answer is made. */
+    size_t admitted[ADL_LANE_COUNT];
     size_t unfinished;      /* jobs whose finished() has not returned */
     size_t foreground;      /* of these, the ones that are no background jobs */
     uint64_t foreground_ns; /* when the last of them was finished */
     size_t memory;          /* reserved bytes */
     size_t paced;           /* threads that wait for small work to go first */
-    struct adl_admission admission;           /* how many jobs may be there now */
+    struct adl_admission admission[ADL_LANE_COUNT]; /* how many jobs may be there now */
     double stage_ms[3];                       /* of one job: decode, run, finish; moving averages */
     size_t running;                           /* jobs that the engine runs now */
     uint64_t run_since_ns[ADL_LIMIT_THREADS]; /* start of each compute thread's run; 0: idle */
@@ -92,6 +93,12 @@ static inline struct adl_job *queue_take(struct queue *queue, struct adl_job **l
     if (queue->tail == &job->next)
         queue->tail = link;
     return job;
+}
+
+/* Returns how many jobs count against the capacity. Called under the lock. */
+static inline size_t batcher_admitted(const struct adl_batcher *b)
+{
+    return b->admitted[ADL_LANE_SMALL] + b->admitted[ADL_LANE_LARGE];
 }
 
 static inline void batcher_count(_Atomic uint64_t *counter)

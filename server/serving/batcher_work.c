@@ -116,7 +116,7 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     batcher_count_outcome(job);
     pthread_mutex_lock(&b->lock);
     if (!job->pushed_out) {
-        b->admitted -= !background;
+        b->admitted[place.lane] -= !background;
         atomic_fetch_sub(&job->served->named->depth, 1);
     }
     pthread_mutex_unlock(&b->lock);

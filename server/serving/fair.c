@@ -25,7 +25,9 @@
 #define CREDIT_MS 20
 /* Large work may be this far ahead of small work before it waits: two pieces of work. */
 #define SLACK_MS 2
-#define SPARE_ACCOUNTS 1024
+/* For those who are refused, with a connection or an address each: so many are remembered until
+ * they are served. */
+#define SPARE_ACCOUNTS 4096
 
 struct account {
     uint64_t key;
@@ -111,11 +113,10 @@ static int fair_find(const struct adl_fair *fair, uint64_t key)
     return index;
 }
 
-/* Adds an entry to the account of a key, which starts level with the work that began last. */
-static int fair_enter_account(struct adl_fair *fair, uint64_t key, double begun_ms)
+/* Returns the account of a key. A new one starts level with the work that began last. */
+static int fair_account(struct adl_fair *fair, uint64_t key, double begun_ms)
 {
     int index = fair_find(fair, key);
-    struct account *account;
 
     if (index < 0) {
         index = fair_take_idle(fair);
@@ -124,7 +125,15 @@ static int fair_enter_account(struct adl_fair *fair, uint64_t key, double begun_
         *fair_bucket(fair, key) = index;
         fair->accounts[index].used_ms = begun_ms;
     }
-    account = &fair->accounts[index];
+    return index;
+}
+
+/* Adds an entry to the account of a key. */
+static int fair_enter_account(struct adl_fair *fair, uint64_t key, double begun_ms)
+{
+    int index = fair_account(fair, key, begun_ms);
+    struct account *account = &fair->accounts[index];
+
     if (account->entries++ == 0)
         account->used_ms = ADL_MAX(account->used_ms, begun_ms - CREDIT_MS);
     return index;
@@ -190,6 +199,23 @@ void adl_fair_begin(struct adl_fair *fair, const struct adl_fair_place *place)
 
     lane->begun_ms = ADL_MAX(lane->begun_ms, client->used_ms);
     client->begun_ms = ADL_MAX(client->begun_ms, fair->accounts[place->connection].used_ms);
+}
+
+enum adl_fair_lag adl_fair_lag(struct adl_fair *fair, enum adl_lane lane, struct adl_sender sender)
+{
+    const double begun_ms = fair->lanes[lane].begun_ms;
+    const uint64_t key = fair_client_key(lane, sender.client);
+    const int client = fair_account(fair, key, begun_ms);
+    const double begun_connection_ms = fair->accounts[client].begun_ms;
+    const bool client_behind = fair->accounts[client].used_ms < begun_ms - CREDIT_MS;
+    const int connection =
+        fair_account(fair, fair_mix(key, sender.connection), begun_connection_ms);
+
+    if (client_behind)
+        return ADL_FAIR_BEHIND_CLIENT;
+    return fair->accounts[connection].used_ms < begun_connection_ms - CREDIT_MS
+               ? ADL_FAIR_BEHIND_CONNECTION
+               : ADL_FAIR_LEVEL;
 }
 
 bool adl_fair_large_waits(const struct adl_fair *fair)

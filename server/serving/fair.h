@@ -58,6 +58,18 @@ void adl_fair_begin(struct adl_fair *fair, const struct adl_fair_place *place);
  * share. */
 bool adl_fair_large_waits(const struct adl_fair *fair);
 
+/* How far somebody who has no entry now has been left behind by others that were served meanwhile,
+ * in ascending order of what he is owed. */
+enum adl_fair_lag {
+    ADL_FAIR_LEVEL,             /* he has had his share */
+    ADL_FAIR_BEHIND_CONNECTION, /* his connection is behind others of the same client */
+    ADL_FAIR_BEHIND_CLIENT,     /* the client is behind other clients */
+};
+
+/* Returns how far a sender is behind in a lane. Who was never seen before is level with the work
+ * that began last, and is behind if he asks again later without having been served. */
+enum adl_fair_lag adl_fair_lag(struct adl_fair *fair, enum adl_lane lane, struct adl_sender sender);
+
 /* Returns the entries of a client, in both lanes. */
 size_t adl_fair_entries(const struct adl_fair *fair, uint64_t client);
 

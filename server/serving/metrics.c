@@ -206,9 +206,10 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
                   &m->stage_seconds[s], &adl_buckets_seconds);
     simple(out, "adl_queue_capacity", "gauge", "Maximum number of images queued or in progress.",
            (double)state->queue_capacity);
-    simple(out, "adl_queue_limit", "gauge",
-           "Images that are accepted now, fewer than the maximum while all wait for long.",
-           (double)state->queue_limit);
+    family(out, "adl_queue_limit", "gauge",
+           "Images that are accepted now, fewer than the maximum while all wait for long.");
+    labelled(out, "adl_queue_limit", "lane", "small", (double)state->queue_limit_small);
+    labelled(out, "adl_queue_limit", "lane", "large", (double)state->queue_limit_large);
     simple(out, "adl_memory_reserved_bytes", "gauge",
            "Memory reserved for decoded images and answers.", (double)state->memory);
     simple(out, "adl_memory_limit_bytes", "gauge", "Maximum memory for decoded images and answers.",

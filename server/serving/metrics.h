@@ -138,7 +138,7 @@ struct adl_metrics_state {
     int route_count;
     const struct adl_metrics_model_state *models;
     size_t model_count;
-    size_t queue_capacity, queue_limit;
+    size_t queue_capacity, queue_limit_small, queue_limit_large;
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
     int decoders;                               /* processes that decode images */

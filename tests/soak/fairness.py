@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Measures what one normal client gets beside hostile ones.
 
-    tests/soak/fairness.py [--seconds N] [--row TEXT] [--addresses] [--server PROGRAM] [-- OPTIONS]
+    tests/soak/fairness.py [--seconds N] [--row TEXT] [--addresses] [--long] [--server PROGRAM]
+                           [--least-share N] [-- OPTIONS]
 
 Starts the server (by default build/adl-server with the model that ships, on a free port), and
 for each row sends the requests of one normal client, one after the other on one connection, for
-some seconds, while the hostile clients of the row do their worst. Prints as a Markdown table the normal client's
-requests in a second and its 50th and 99th percentile, the answers that the hostile clients got,
-the time that /healthz takes, and the largest resident memory of the server. Each row is followed
-by a measurement of the normal client alone, so that both figures come from the same minute, and
-the column "share" is their ratio. In the row of a job (POST /jobs), the answers are its lines.
+some seconds, while the hostile clients of the row do their worst. Prints as a Markdown table the
+normal client's requests in a second and its 50th and 99th percentile, the answers that the hostile
+clients got, the time that /healthz takes, and the largest resident memory of the server. Each row
+begins with a quiet server: nothing queued, hardly any processor time used; where what the row before
+has left behind takes longer than some seconds, with another server. Before it the normal client is
+measured alone, so that both figures come from the same minute; the column "share" is their ratio,
+and "fair" is what one of n + 1 equal clients would get, 1/(n + 1). In the row of a job (POST /jobs), the answers are its lines.
 
 --addresses gives each hostile client an address of its own (127.0.0.2, ...); without it all
 clients, the normal one too, have the same address and differ by their connection alone.
@@ -245,6 +248,45 @@ def normal(port, head, body, seconds):
     return times, failed
 
 
+def processor_s(pid):
+    """Processor time of the server and its helpers, in seconds."""
+    ticks, todo = 0, [pid]
+    while todo:
+        one = todo.pop()
+        try:
+            with open(f"/proc/{one}/stat", encoding="ascii") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            with open(f"/proc/{one}/task/{one}/children", encoding="ascii") as children:
+                todo += [int(child) for child in children.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def becomes_quiet(port, pid, most=4.0):
+    """Waits until no image is queued or in progress and the server uses hardly any processor time;
+    returns False if it is not so after `most` seconds."""
+    end = time.monotonic() + most
+    while time.monotonic() < end:
+        asker = http.client.HTTPConnection("127.0.0.1", port, 10)
+        try:
+            asker.request("GET", "/metrics")
+            text = asker.getresponse().read().decode()
+        except OSError:
+            continue
+        finally:
+            asker.close()
+        queued = sum(float(n) for n in re.findall(r"^adl_queue_depth\{.*\} (\S+)$", text, re.M))
+        flight = re.search(r"^adl_http_requests_in_flight (\S+)$", text, re.M)
+        before = processor_s(pid)
+        time.sleep(0.2)
+        busy = (processor_s(pid) - before) / 0.2
+        if queued == 0 and busy < 0.06 and (not flight or float(flight.group(1)) <= 1):
+            return True
+    return False
+
+
 def percentile(times, which):
     return sorted(times)[min(len(times) - 1, int(which * len(times)))] if times else float("inf")
 
@@ -357,7 +399,7 @@ def main():
     parser.add_argument("--addresses", action="store_true")
     parser.add_argument("--long", action="store_true", help="10 and 100 hostile clients too")
     parser.add_argument("--server", default=os.path.join(ROOT, "build", "adl-server"))
-    parser.add_argument("--least-share", type=float, help="exit 1 if a row has less")
+    parser.add_argument("--least-share", type=float, help="exit 1 if a row has less than this part of what is fair")
     parser.add_argument("--photo", default=os.path.join(ROOT, "tests/browser/picture.jpg"))
     parser.add_argument("options", nargs="*")
     arguments = parser.parse_args()
@@ -367,12 +409,13 @@ def main():
     big = noisy_png(1000, 1000)
     folders = tempfile.TemporaryDirectory()
     make_folder(photo, folders.name)
-    server, port = start(arguments.server, ["--jobs", folders.name, *arguments.options])
+    options = ["--jobs", folders.name, *arguments.options]
+    server, port = start(arguments.server, options)
     bad = 0
     try:
         print(
-            "| beside it | requests/s | p50, ms | p99, ms | alone | share | failed | health, ms | MiB "
-            "| hostile answers |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
+            "| beside it | requests/s | p50, ms | p99, ms | alone | share | fair | failed | health, ms "
+            "| MiB | hostile answers |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
             flush=True,
         )
         for row in rows(photo, big):
@@ -380,16 +423,24 @@ def main():
                 continue
             if "(long)" in row[0] and not arguments.long:
                 continue
+            if not becomes_quiet(port, server.pid):
+                for _ in range(2):  # the second signal leaves nothing to be waited for
+                    server.terminate()
+                    time.sleep(0.1)
+                server.wait(60)
+                server, port = start(arguments.server, options)
+            alone = run_row(port, server.pid, ("", 0, None), photo, arguments.seconds / 2, False)[1]
             name, rate, times, failed, health, answers, most = run_row(
                 port, server.pid, row, photo, arguments.seconds, arguments.addresses
             )
-            time.sleep(1.0 if row[1] else 0)  # until the server is idle again
-            alone = run_row(port, server.pid, ("", 0, None), photo, arguments.seconds / 2, False)[1]
             share = rate / alone if alone else 0
-            bad += arguments.least_share is not None and share < arguments.least_share
+            # Idle connections ask for nothing, and a folder gives way to everybody.
+            fair = 1.0 if isinstance(row[2], str) else 1 / (1 + row[1])
+            least = arguments.least_share
+            bad += not times or (least is not None and share < least * fair)
             print(
                 f"| {name} | {rate:.1f} | {percentile(times, 0.5):.1f} | "
-                f"{percentile(times, 0.99):.1f} | {alone:.1f} | {share:.2f} | {failed} | "
+                f"{percentile(times, 0.99):.1f} | {alone:.1f} | {share:.3f} | {fair:.3f} | {failed} | "
                 f"{health:.1f} | {most:.0f} | {answers} |",
                 flush=True,
             )

@@ -41,7 +41,7 @@ static void *insist(void *argument)
 static void accepts_fewer_when_they_wait(void)
 {
     static const char *const more[] = {"--queue", "64", "--queue-time", "0.02", NULL};
-    static const char limit[] = "\nadl_queue_limit ";
+    static const char limit[] = "\nadl_queue_limit{lane=\"large\"} ";
     pthread_t threads[CLIENTS];
     double least = QUEUE;
 

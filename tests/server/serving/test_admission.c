@@ -97,6 +97,19 @@ static void only_a_queue_that_holds_all_counts(void)
     CU_ASSERT_EQUAL(adl_admission_limit(&a), CAPACITY);
 }
 
+/* Each degree of what is owed has places of its own, and none has any in a small queue. */
+static void what_is_owed_is_bounded(void)
+{
+    CU_ASSERT_EQUAL(adl_admission_with_owed(64, ADL_OWED_NOTHING), 64);
+    for (int owed = ADL_OWED_AS_CONNECTION; owed <= ADL_OWED_AS_LANE; owed++)
+        CU_ASSERT(adl_admission_with_owed(64, (enum adl_owed)owed) >
+                  adl_admission_with_owed(64, (enum adl_owed)(owed - 1)));
+    CU_ASSERT_EQUAL(adl_admission_with_owed(64, ADL_OWED_AS_LANE), 76);
+    CU_ASSERT_EQUAL(adl_admission_with_owed(4, ADL_OWED_AS_LANE), 4);
+    CU_ASSERT_EQUAL(adl_admission_few(64), 4);
+}
+
 TEST_SUITE(admission, {"settles where the time is kept", settles_where_the_time_is_kept},
            {"stays between its bounds", stays_between_its_bounds}, {"grows again", grows_again},
-           {"only a queue that holds all counts", only_a_queue_that_holds_all_counts});
+           {"only a queue that holds all counts", only_a_queue_that_holds_all_counts},
+           {"what is owed is bounded", what_is_owed_is_bounded});

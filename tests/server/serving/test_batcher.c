@@ -26,11 +26,16 @@ static struct adl_batcher *batcher;
 static struct adl_served *served;
 static _Atomic int finished;
 
+static double most_wait_ms; /* of the next batcher */
+
 static bool open_batcher_of(const char *model, size_t capacity)
 {
     struct adl_error err = {0};
-    struct adl_batcher_config config = {
-        .decode_threads = 2, .capacity = capacity, .memory = 64 * ADL_MIB, .metrics = &metrics};
+    struct adl_batcher_config config = {.decode_threads = 2,
+                                        .capacity = capacity,
+                                        .memory = 64 * ADL_MIB,
+                                        .metrics = &metrics,
+                                        .most_wait_ms = most_wait_ms};
 
     memset(&metrics, 0, sizeof metrics);
     finished = 0;
@@ -270,14 +275,14 @@ static void has_a_bound(void)
         big[i] = job_of(bytes, length);
     small = job_of(bytes, length);
     TEST_OK(adl_batcher_submit(batcher, big, 6, &err), &err);
-    CU_ASSERT(adl_batcher_full(batcher, 7));
+    CU_ASSERT(adl_batcher_full(batcher, (struct adl_sender){7, 0}));
     CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
     unsigned after = adl_batcher_retry_after_s(batcher);
     CU_ASSERT(after >= 1 && after <= 60);
     adl_batcher_abort(batcher);
     wait_for(6);
-    CU_ASSERT(!adl_batcher_full(batcher, 7));
+    CU_ASSERT(!adl_batcher_full(batcher, (struct adl_sender){7, 0}));
     CU_ASSERT_EQUAL(served->named->depth, 0);
     CU_ASSERT_EQUAL(adl_batcher_stuck_ms(batcher), 0);
     CU_ASSERT_EQUAL(big[5].err.kind, ADL_ERR_BUSY);
@@ -310,7 +315,8 @@ static void full_queue_is_shared(void)
     one.sender = (struct adl_sender){2, 9};
     another = one;
     another.sender.client = 1;
-    CU_ASSERT(adl_batcher_full(batcher, 1) && !adl_batcher_full(batcher, 2));
+    CU_ASSERT(adl_batcher_full(batcher, another.sender));
+    CU_ASSERT(!adl_batcher_full(batcher, one.sender));
     CU_ASSERT(adl_batcher_submit(batcher, &another, 1, &err) < 0);
     adl_error_clear(&err);
     TEST_OK(adl_batcher_submit(batcher, &one, 1, &err), &err);
@@ -497,6 +503,67 @@ static struct adl_job held_job(bool background)
     return job;
 }
 
+/* A full queue of large work keeps a place for small work, in whatever order connections come and
+ * though all have one address. */
+static void large_work_leaves_places(void)
+{
+    enum { PLACES = 16 };
+    struct adl_job large[PLACES], late, small[2];
+    struct adl_error err = {0};
+
+    if (!open_batcher(PLACES))
+        return;
+    held = true;
+    for (uint64_t i = 0; i < PLACES; i++) {
+        large[i] = held_job(false);
+        large[i].read_ms = 1000;
+        large[i].sender.connection = i;
+        TEST_OK(adl_batcher_submit(batcher, &large[i], 1, &err), &err);
+    }
+    late = large[0];
+    late.sender.connection = PLACES;
+    CU_ASSERT(adl_batcher_submit(batcher, &late, 1, &err) < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
+    adl_error_clear(&err);
+    CU_ASSERT(!adl_batcher_full(batcher, late.sender));
+    small[0] = small[1] = held_job(false);
+    TEST_OK(adl_batcher_submit(batcher, &small[0], 1, &err), &err);
+    /* A sixteenth of the places are kept, no more. */
+    CU_ASSERT(adl_batcher_submit(batcher, &small[1], 1, &err) < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
+    CU_ASSERT(adl_batcher_full(batcher, small[1].sender));
+    held = false;
+    wait_for(PLACES + 1);
+    close_batcher();
+}
+
+/* Large pictures that take long before they come to the network are accepted in smaller numbers;
+ * that is no reason to accept fewer small ones. */
+static void slow_large_work_limits_itself(void)
+{
+    enum { SLOW = 16 };
+    struct adl_job jobs[SLOW];
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_slow_picture(1500, &length);
+
+    most_wait_ms = 1;
+    if (!bytes || !open_batcher(SLOW))
+        return;
+    most_wait_ms = 0;
+    for (int i = 0; i < SLOW; i++) {
+        jobs[i] = job_of(bytes, length);
+        TEST_OK(adl_batcher_submit(batcher, &jobs[i], 1, &err), &err);
+    }
+    wait_for(SLOW);
+    CU_ASSERT(adl_batcher_limit(batcher, ADL_LANE_LARGE) < SLOW);
+    CU_ASSERT_EQUAL(adl_batcher_limit(batcher, ADL_LANE_SMALL), SLOW);
+    for (int i = 0; i < SLOW; i++)
+        adl_job_release(&jobs[i]);
+    close_batcher();
+    adl_free(bytes);
+}
+
 /* Returns the milliseconds for which adl_batcher_wait_quiet() waits, at most `most_ms`. */
 static double quiet_after(unsigned quiet_ms, unsigned most_ms)
 {
@@ -551,6 +618,8 @@ TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_o
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
            {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
+           {"large work leaves places", large_work_leaves_places},
+           {"slow large work limits itself", slow_large_work_limits_itself},
            {"background waits for a gap", background_waits_for_a_gap},
            {"memory is reserved", memory_is_reserved},
            {"waiting for memory ends", waiting_for_memory_ends},

@@ -105,6 +105,45 @@ static void absence_is_no_credit(void)
     adl_fair_free(fair);
 }
 
+/* Serves each of `count` senders once, one after the other. */
+static void serve_each(struct adl_fair *fair, const struct adl_sender *senders, size_t count,
+                       double ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct adl_fair_place place;
+        adl_fair_enter(fair, ADL_LANE_SMALL, senders[i], &place);
+        adl_fair_begin(fair, &place);
+        adl_fair_charge(fair, &place, ms);
+        adl_fair_leave(fair, &place);
+    }
+}
+
+/* Who is refused while others are served again and again is behind after some time, and level once
+ * he was served; who is served is level. */
+static void the_refused_are_behind(void)
+{
+    struct adl_fair *fair = make();
+    const struct adl_sender address[] = {{1, 1}, {1, 2}, {1, 3}}, other = {2, 4};
+
+    serve_each(fair, address, 2, 8);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, address[2]), ADL_FAIR_LEVEL);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, other), ADL_FAIR_LEVEL);
+    for (int round = 0; round < 5; round++)
+        serve_each(fair, address, 2, 8);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, address[0]), ADL_FAIR_LEVEL);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, address[2]), ADL_FAIR_BEHIND_CONNECTION);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, other), ADL_FAIR_BEHIND_CLIENT);
+    /* Nobody has done anything in the other lane. */
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_LARGE, other), ADL_FAIR_LEVEL);
+    for (int round = 0; round < 5; round++) {
+        serve_each(fair, &address[2], 1, 8);
+        serve_each(fair, &other, 1, 8);
+    }
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, address[2]), ADL_FAIR_LEVEL);
+    CU_ASSERT_EQUAL(adl_fair_lag(fair, ADL_LANE_SMALL, other), ADL_FAIR_LEVEL);
+    adl_fair_free(fair);
+}
+
 /* Accounts of clients that are gone are used again, and entries are counted in both lanes. */
 static void accounts_are_reused(void)
 {
@@ -129,4 +168,5 @@ static void accounts_are_reused(void)
 TEST_SUITE(fair, {"clients share equally", clients_share_equally},
            {"lanes share equally", lanes_share_equally},
            {"absence is no credit", absence_is_no_credit},
+           {"the refused are behind", the_refused_are_behind},
            {"accounts are reused", accounts_are_reused});
