@@ -40,13 +40,26 @@ void adl_http_report_stranger(struct adl_http *http, bool tls)
         http->config.hooks.stranger(tls);
 }
 
-/* Returns whether a TLS handshake has arrived: a record of type 22 and version 3.x (RFC 8446,
- * 5.1). Often it has not yet when this is called, right after the connection was accepted. */
-static bool http_is_hello(int fd)
+/* Looks at the first bytes of a connection, which often have not arrived yet when this is called,
+ * right after it was accepted. A TLS handshake, a record of type 22 and version 3.x (RFC
+ * 8446, 5.1), is reported. A NUL is answered: the library takes a line that begins with one for an
+ * empty line, of which some may precede a request, and would wait for the next one until
+ * --header-timeout. */
+static void http_look(struct adl_http *http, int fd)
 {
+    static const char refusal[] =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     unsigned char begin[2];
-    return recv(fd, begin, sizeof begin, MSG_PEEK | MSG_DONTWAIT) == sizeof begin &&
-           begin[0] == 22 && begin[1] == 3;
+    ssize_t got = recv(fd, begin, sizeof begin, MSG_PEEK | MSG_DONTWAIT);
+
+    if (got == sizeof begin && begin[0] == 22 && begin[1] == 3)
+        adl_http_report_stranger(http, true);
+    if (got < 1 || begin[0] != 0)
+        return;
+    adl_http_report_stranger(http, false);
+    if (!http->config.tls && send(fd, refusal, sizeof refusal - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        adl_linger_add(http->linger, fd);
+    shutdown(fd, SHUT_RD); /* the library finds the end of the connection */
 }
 
 /* Returns whether no more bytes will arrive: the client has closed its writing side, and all
@@ -167,8 +180,7 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
             return;
         }
         *socket_context = peer;
-        if (http_is_hello(info->connect_fd))
-            adl_http_report_stranger(http, true);
+        http_look(http, info->connect_fd);
         peer->bucket = connection_bucket(http, connection);
         peer->fd = info->connect_fd;
         peer->connection = connection;

@@ -70,6 +70,9 @@
  *   such a request differently, and take bytes for a part of the body that are a second
  *   request here (request smuggling). framing.c detects such requests, `begin` refuses them,
  *   and the connection is closed.
+ * - It takes a line that begins with a NUL for one of the empty lines that may precede a request,
+ *   without a sign of it. connection.c refuses the first line of a connection, if it is there by
+ *   then; any other has the time of --header-timeout for the request that should follow.
  * - A request without Host, or whose Content-Length is not a number, is refused by the
  *   library itself, which writes the head of its reply twice. The check of Host is turned
  *   off by MHD_OPTION_STRICT_FOR_CLIENT and made here. The check of Content-Length cannot

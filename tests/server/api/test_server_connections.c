@@ -4,8 +4,10 @@
 #include "support/test.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -346,6 +348,29 @@ static int count(const char *text, const char *part)
 #define SECOND "GET /second HTTP/1.1\r\n" HOST "\r\n"
 #define BYTES(text) text SECOND, sizeof text SECOND - 1
 
+/* The library takes a line that begins with a NUL for an empty one, and would wait for another. */
+static void refuses_a_nul_at_once(void)
+{
+    struct test_reply reply;
+
+    if (!open_server(NULL))
+        return;
+    /* It is there when the connection is accepted. */
+    int stopped;
+    test_server_signal(&service.server, SIGSTOP);
+    CU_ASSERT_EQUAL(waitpid(service.server.pid, &stopped, WUNTRACED), service.server.pid);
+    int fd = test_connect(&service.server);
+    test_send(fd, "\0GET /healthz HTTP/1.1\r\n\r\n", 27);
+    test_server_signal(&service.server, SIGCONT);
+    test_receive(fd, false, &reply);
+    CU_ASSERT_EQUAL(reply.status, 400);
+    test_reply_release(&reply);
+    char byte;
+    CU_ASSERT_EQUAL(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    test_service_close(&service);
+}
+
 /* Requests that a proxy may read differently (RFC 9112, 2.2, 3, 3.2, 5.1, 5.2, 6.1 to 6.3; RFC
  * 9110, 5.5): each is refused once, and what follows on the connection is never answered. */
 static void refuses_what_could_smuggle_a_request(void)
@@ -535,6 +560,7 @@ TEST_SUITE(server_connections,
            {"drops bodies that break off", drops_bodies_that_break_off},
            {"survives clients that leave", survives_clients_that_leave},
            {"takes no harm from garbage", takes_no_harm_from_garbage},
+           {"refuses a NUL at once", refuses_a_nul_at_once},
            {"refuses what could smuggle a request", refuses_what_could_smuggle_a_request},
            {"bodies are not requests", bodies_are_not_requests},
            {"refuses long extensions", refuses_long_extensions},
