@@ -2,9 +2,13 @@
 
 #include "base/wait.h"
 
+#include <errno.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define SECOND_NS 1000000000u
+#define LOOK_NS 2000000 /* how often to look whether a thread has ended */
 
 static struct timespec time_of(uint64_t ns)
 {
@@ -30,11 +34,11 @@ bool adl_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t u
 
 bool adl_thread_join_within(pthread_t thread, unsigned ms)
 {
-    struct timespec now;
+    const uint64_t until_ns = adl_clock_ns() + (uint64_t)ms * 1000000;
+    int result;
 
-    /* pthread_timedjoin_np() goes by the time of day. */
-    clock_gettime(CLOCK_REALTIME, &now);
-    const struct timespec until =
-        time_of((uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec + (uint64_t)ms * 1000000);
-    return pthread_timedjoin_np(thread, NULL, &until) == 0;
+    /* pthread_timedjoin_np() goes by the time of day, which may be set meanwhile. */
+    while ((result = pthread_tryjoin_np(thread, NULL)) == EBUSY && adl_clock_ns() < until_ns)
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    return result == 0;
 }
