@@ -284,7 +284,8 @@ soak: $(PROGRAM)
 	@tests/soak/rank_memory.py '$(PROGRAM)'; status=$$?; [ $$status = 77 ] || exit $$status
 	@tests/soak/exports.py '$(PROGRAM)'
 	@tests/soak/drain.py '$(PROGRAM)'
-	@tests/soak/fairness.py --long --seconds 10 --server '$(PROGRAM)'
+	@tests/soak/fairness.py --long --seconds 10 --least-share 0.7 --server '$(PROGRAM)'
+	@tests/soak/fairness.py --long --seconds 10 --least-share 0.7 --addresses --server '$(PROGRAM)'
 	@tests/soak/endure.py --program '$(PROGRAM)'
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/package.sh; status=$$?; [ $$status = 77 ] || exit $$status
