@@ -492,7 +492,10 @@ static const struct adl_option table[] = {
      .default_note = "1G, or 16 times --max-body",
      .help = "maximum memory for requests, images and answers, besides that of the models"},
     {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
-     .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
+     .metavar = "N",
+     .help =
+         "maximum images queued or in progress, besides a few of clients that were left behind; "
+         "further requests get 503"},
     {"queue-time", ADL_DOUBLE(struct settings, queue_time), .min = 0.01, .max = 3600,
      .metavar = "SECONDS", .default_note = "a sixth of --timeout",
      .help = "while all images wait longer for the network, fewer than --queue are accepted"},

@@ -25,12 +25,11 @@ void adl_batcher_free(struct adl_batcher *batcher);
 
 /* Queues all of the jobs (at most ADL_LIMIT_MULTIPART_PARTS) or none: fails with ADL_ERR_BUSY if
  * they would exceed the limit (adl_batcher_limit()) and the sender is owed no place beyond it
- * (admission.h), unless the client has fewer jobs than another,
- * whose last one then fails with ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no
- * unfinished jobs, more jobs than the capacity are accepted, so that a form with many images is not
- * refused every time. Background jobs are never refused for that; at most ADL_LIMIT_MULTIPART_PARTS
- * may be there at a time. A job that needs more memory than there can be is finished with
- * ADL_ERR_LIMIT. */
+ * (admission.h), unless the client has fewer jobs than another, whose last one then fails with
+ * ADL_ERR_BUSY; or after adl_batcher_abort(). If there are no unfinished jobs, more jobs than the
+ * capacity are accepted, so that a form with many images is not refused every time. Background jobs
+ * are never refused for that; at most ADL_LIMIT_MULTIPART_PARTS may be there at a time. A job that
+ * needs more memory than there can be is finished with ADL_ERR_LIMIT. */
 int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
 
