@@ -11,6 +11,11 @@
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
 #include "kernels/depthwise_loops.h"
+/* Ten accumulators, three weights, a pixel and the numbers of lanes are 15 of the 16 registers. */
+#define GROUPED_PIXELS 10
+#define EACH_PIXEL_COUNT(CASE)                                                                     \
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
+#include "kernels/grouped_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -112,7 +117,8 @@ static const struct adl_bf16_kernels avx2_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "avx2", .mr = MR, .nr = 16, .gemm = avx2_gemm, .strassen = &adl_strassen_avx2,     \
         .winograd = &adl_winograd_avx2, .int8 = &int8_kernels, .bf16 = &avx2_bf16,                 \
-        .depthwise = avx2_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,          \
+        .depthwise = avx2_depthwise, .grouped = avx2_grouped, .picks = VEC_PICKS, ADL_MAP_LOOPS,   \
+        .curve = ISA(curve), ADL_TRAIN_LOOPS,                                                      \
     }
 
 const struct adl_kernels adl_kernels_avx2 = TABLE(adl_int8_avx2);

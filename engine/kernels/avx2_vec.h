@@ -74,6 +74,20 @@ INLINE vec vec_max(vec a, vec b)
     return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
 }
 
+/* Numbers of lanes, read from memory; a vector of the floats of v in these lanes. */
+typedef int vec_index __attribute__((vector_size(32)));
+#define VEC_PICKS 1
+
+INLINE vec_index vec_index_at(const int *p)
+{
+    return (vec_index)_mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+INLINE vec vec_pick(vec v, vec_index lanes)
+{
+    return _mm256_permutevar8x32_ps(v, (__m256i)lanes);
+}
+
 /* Returns the sum of all floats of v. */
 INLINE float vec_sum(vec v)
 {

@@ -10,6 +10,13 @@
 #include "kernels/avx512_vec.h"
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
+/* The widths of maps are usually multiples of 7. */
+#define GROUPED_PIXELS 14
+#define EACH_PIXEL_COUNT(CASE)                                                                     \
+    CASE(1)                                                                                        \
+    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)     \
+        CASE(13) CASE(14)
+#include "kernels/grouped_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -196,8 +203,8 @@ static const struct adl_bf16_kernels avx512_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "avx512", .mr = MR, .nr = 32, .gemm = avx512_gemm,                                 \
         .strassen = &adl_strassen_avx512, .winograd = &adl_winograd_avx512, .int8 = &int8_kernels, \
-        .bf16 = &bf16_kernels, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve),  \
-        ADL_TRAIN_LOOPS,                                                                           \
+        .bf16 = &bf16_kernels, .depthwise = avx512_depthwise, .grouped = avx512_grouped,           \
+        .picks = VEC_PICKS, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,                   \
     }
 
 const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512, avx512_bf16);

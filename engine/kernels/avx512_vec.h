@@ -73,6 +73,20 @@ INLINE vec vec_max(vec a, vec b)
     return _mm512_mask_max_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b);
 }
 
+/* Numbers of lanes, read from memory; a vector of the floats of v in these lanes. */
+typedef int vec_index __attribute__((vector_size(64)));
+#define VEC_PICKS 1
+
+INLINE vec_index vec_index_at(const int *p)
+{
+    return (vec_index)_mm512_loadu_si512(p);
+}
+
+INLINE vec vec_pick(vec v, vec_index lanes)
+{
+    return _mm512_permutexvar_ps((__m512i)lanes, v);
+}
+
 /* Returns the sum of all floats of v. */
 INLINE float vec_sum(vec v)
 {

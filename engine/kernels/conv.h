@@ -102,6 +102,7 @@ struct adl_conv_algorithm {
  * defines it and add a row here. Ties between estimated costs go to the earlier row.
  *
  *     depthwise                groups = C = K
+ *     grouped                  groups of few channels
  *     gemm                     packed matrix product with our own kernels; any shape
  *     winograd6, winograd8     stride 1, tiles of 6 or 8 points per side: F(4x4, 3x3) or
  *                              F(6x6, 3x3) for a 3x3 kernel
@@ -116,6 +117,7 @@ struct adl_conv_algorithm {
  *     blas                     OpenBLAS; any shape, on any machine */
 #define ADL_CONV_ALGORITHMS(ROW)                                                                   \
     ROW(depthwise)                                                                                 \
+    ROW(grouped)                                                                                   \
     ROW(gemm)                                                                                      \
     ROW(winograd6)                                                                                 \
     ROW(winograd8)                                                                                 \

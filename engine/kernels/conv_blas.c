@@ -22,6 +22,8 @@
 #define TASK_ROWS 64
 /* Fraction of the full speed that remains with the copies and the second pass. */
 #define PRODUCT_FRACTION 0.85
+/* Cost of the second pass for each value of the output, in the unit of conv_cost.h. */
+#define SECOND_PASS 16
 
 static size_t blas_rows(const struct adl_conv *conv)
 {
@@ -43,7 +45,9 @@ static double blas_cost(const struct adl_conv_algorithm *self, const struct adl_
     (void)self;
     (void)kernels;
     double rows = (double)conv->p * conv->q, depth = (double)adl_conv_depth(conv);
-    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * conv->k / PRODUCT_FRACTION;
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * conv->k * adl_cost_narrow(conv) /
+               PRODUCT_FRACTION +
+           rows * conv->k * SECOND_PASS;
 }
 
 static size_t blas_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,

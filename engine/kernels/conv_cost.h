@@ -24,6 +24,10 @@
  * panels. */
 double adl_cost_padded(int count, int multiple);
 
+/* Returns how many times as long the products of a convolution in groups take, because a row that
+ * is copied for a group is multiplied by the few columns of this group alone; 1 with one group. */
+double adl_cost_narrow(const struct adl_conv *conv);
+
 /* Returns the time of a depthwise convolution in float32: multiply-adds in the time of one of them.
  * Nothing else than its own kernels computes it, so in float32 this is not compared with anything;
  * 8 bits are. Fitted to MobileNetV1's on AVX2: 10 to 20 GFLOP/s where products reach 55. */

@@ -111,7 +111,7 @@ static double gemm_cost(const struct adl_conv_algorithm *self, const struct adl_
         double block = BLOCK_TILES_BF16 * kernels->mr;
         cost += fmax(rows / block, 1) * depth * columns * WIDEN_WEIGHT;
     }
-    return cost / ADL_COST_PRODUCT_FRACTION;
+    return cost * adl_cost_narrow(conv) / ADL_COST_PRODUCT_FRACTION;
 }
 
 static size_t gemm_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,

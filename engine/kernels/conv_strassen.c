@@ -116,10 +116,12 @@ static double strassen_cost(const struct adl_conv_algorithm *self, const struct 
                             const struct adl_kernels *kernels)
 {
     int levels = self->strassen_levels, parts = 1 << levels;
+    struct strassen_blocking b = strassen_blocking(levels, conv, kernels);
     double rows = (double)conv->p * conv->q,
            columns = adl_cost_padded(conv->k, parts * kernels->nr);
-    double products =
-        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * conv->c * columns / ADL_COST_PRODUCT_FRACTION;
+    /* The tasks along the rows load the same weights. */
+    double loads = ADL_COST_WEIGHT_LOAD * parts * (double)b.row_groups;
+    double products = fmax(rows, loads) * conv->c * columns / ADL_COST_PRODUCT_FRACTION;
     return strassen_costs[levels - 1].handicap *
            (products * strassen_costs[levels - 1].products +
             rows * columns * strassen_costs[levels - 1].output +

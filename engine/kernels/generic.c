@@ -1,10 +1,16 @@
 /* Defines the kernels in plain C, for any machine. There is no `gemm` here: convolutions other than
- * depthwise ones go through OpenBLAS, which has tuned code for many processors. */
+ * depthwise ones and those in narrow groups go through OpenBLAS, which has tuned code for many
+ * processors. */
 
+#include "kernels/generic_vec.h"
 #include "kernels/kernel.h"
-#define TRAIN_LANES 4
-#define ISA(name) generic_##name
+#define TRAIN_LANES VEC
 #include "kernels/bf16_loops.h"
+/* With a weight and a pixel at a time, 16 registers hold these accumulators. */
+#define GROUPED_PIXELS 10
+#define EACH_PIXEL_COUNT(CASE)                                                                     \
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
+#include "kernels/grouped_loops.h"
 #include "kernels/train_loops.h"
 
 #include <math.h>
@@ -151,6 +157,7 @@ const struct adl_kernels adl_kernels_generic = {
     .int8 = &adl_int8_generic,
     .bf16 = &generic_bf16,
     .depthwise = generic_depthwise,
+    .grouped = generic_grouped,
     .maxpool = generic_maxpool,
     .avgpool = generic_avgpool,
     .pointwise = generic_pointwise,

@@ -83,6 +83,32 @@ struct adl_depthwise_rows {
     float lo, hi;
 };
 
+/* --- convolution in groups: one line of the output, a vector of channels ------------- */
+
+/* With the output column y < q and the channel k < n of a vector of adl_kernels.lanes:
+ * out[y][k] = clamp(bias[k] + sum over a < r, c < depth, b < s of x[a row + (y stride + b) ld +
+ * first(k) + c] weight[((a depth + c) s + b) lanes + k] + residual[y][k], lo, hi). first(k) is
+ * where the group of channel k begins, lanes[k] or 0. With `accumulate` the sum is added to
+ * out[y][k], without the bias. */
+struct adl_grouped_line {
+    const float *x; /* r rows of pixels, zero in the padding */
+    size_t ld;      /* floats from pixel to pixel; at least a vector if `lanes` is given */
+    size_t row;     /* floats from row to row */
+    int r, s, stride;
+    size_t depth;        /* input channels of a group */
+    const int *lanes;    /* of a vector that holds several groups, if `picks`; NULL: one group */
+    const float *weight; /* r x depth x s vectors */
+    const float *bias;   /* a vector */
+    float *out;
+    int q; /* columns of the output map */
+    size_t ldo;
+    size_t n; /* channels of the vector that exist */
+    int accumulate;
+    const float *residual; /* NULL: none */
+    size_t ldr;
+    float lo, hi;
+};
+
 /* --- pooling: one row of the output --------------------------------------------- */
 
 /* The maximum over a window of size x size pixels, ignoring the padding, or the average,
@@ -181,6 +207,8 @@ struct adl_kernels {
     const struct adl_int8_kernels *int8;
     const struct adl_bf16_kernels *bf16;
     void (*depthwise)(const struct adl_depthwise_rows *rows);
+    void (*grouped)(const struct adl_grouped_line *line);
+    int picks; /* whether `grouped` takes a vector of several groups */
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);
     void (*pointwise)(const struct adl_pointwise *job);

@@ -13,6 +13,13 @@
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
 #include "kernels/depthwise_loops.h"
+/* The widths of maps are usually multiples of 7. */
+#define GROUPED_PIXELS 14
+#define EACH_PIXEL_COUNT(CASE)                                                                     \
+    CASE(1)                                                                                        \
+    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)     \
+        CASE(13) CASE(14)
+#include "kernels/grouped_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -110,7 +117,8 @@ static const struct adl_bf16_kernels neon_bf16 = {ADL_BF16_LOOPS};
     {                                                                                              \
         .name = "neon", .mr = MR, .nr = NR, .gemm = neon_gemm, .strassen = &adl_strassen_neon,     \
         .winograd = &adl_winograd_neon, .int8 = &int8_kernels, .bf16 = &neon_bf16,                 \
-        .depthwise = neon_depthwise, ADL_MAP_LOOPS, .curve = ISA(curve), ADL_TRAIN_LOOPS,          \
+        .depthwise = neon_depthwise, .grouped = neon_grouped, ADL_MAP_LOOPS, .curve = ISA(curve),  \
+        ADL_TRAIN_LOOPS,                                                                           \
     }
 
 const struct adl_kernels adl_kernels_neon = TABLE(adl_int8_generic);

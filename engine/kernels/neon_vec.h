@@ -86,6 +86,9 @@ INLINE vec vec_max(vec a, vec b)
     return vmaxq_f32(a, b);
 }
 
+/* A vector is no wider than the narrowest groups that matter. */
+#define VEC_PICKS 0
+
 /* Returns the sum of all floats of v. */
 INLINE float vec_sum(vec v)
 {
