@@ -131,6 +131,7 @@ FLAGS_engine/kernels/generic_int8.c := -O3$(if $(filter aarch64,$(ARCH)), -fno-t
 # Class maps are made while the engine waits, and loops over enlarged maps are much of what a small
 # network leaves to do.
 $(foreach f,boxes cam localize map_rule scoremap,$(eval FLAGS_engine/wsol/$f.c := -O3))
+FLAGS_engine/plan/class_weights.c := -O3
 # Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 # The tests' own definitions compute what a test expects. They read nothing from outside and take

@@ -160,6 +160,10 @@
 /* Values that a plan keeps beside the outputs of the network: the layers of two few-box heads,
  * since calibration compares a new one with that of the model, and the layer of --map-layer. */
 #define ADL_LIMIT_KEPT (2 * ADL_LIMIT_HEAD_LAYERS + 1)
+/* Layers of a classifier of which a plan computes the maps of single classes; one with more makes
+ * those of all, as one with more channels between them. */
+#define ADL_LIMIT_CLASS_LAYERS 8
+#define ADL_LIMIT_CLASS_CHANNELS 4096
 /* --max-map-cost: pixels of all views of a request, as a multiple of the network's input. The
  * image and its mirror image at scales 1 and 1.43 have 6.1. */
 #define ADL_LIMIT_MAP_COST 8

@@ -84,11 +84,11 @@ struct adl_range_fit *adl_range_fit_create(const struct adl_graph *graph,
                                            const float *const *params, int input_h, int input_w,
                                            struct adl_error *err)
 {
-    const struct adl_plan_options options = {.input_h = input_h,
-                                             .input_w = input_w,
-                                             .disabled = ADL_PASS_STRIP | ADL_PASS_FOLD |
-                                                         ADL_PASS_FUSE | ADL_PASS_PAIR |
-                                                         ADL_PASS_CONCAT | ADL_PASS_PLACE};
+    const struct adl_plan_options options = {
+        .input_h = input_h,
+        .input_w = input_w,
+        .disabled = ADL_PASS_STRIP | ADL_PASS_CLASSES | ADL_PASS_FOLD | ADL_PASS_FUSE |
+                    ADL_PASS_PAIR | ADL_PASS_CONCAT | ADL_PASS_PLACE};
     struct adl_range_fit *fit = adl_calloc(1, sizeof *fit);
 
     if (!fit) {

@@ -140,7 +140,9 @@ enum adl_output {
     ADL_OUTPUT_CLASS_MAP, /* h x w x classes; absent in networks that do not end in one */
     ADL_OUTPUT_KEPT,      /* the first of any other values that a plan is asked to keep
                            * (plan/plan.h) */
-    ADL_OUTPUT_COUNT = ADL_OUTPUT_KEPT + ADL_LIMIT_KEPT
+    ADL_OUTPUT_SLOPES = ADL_OUTPUT_KEPT + ADL_LIMIT_KEPT, /* what a plan needs for the maps of
+                                                           * single classes (plan/classes.c) */
+    ADL_OUTPUT_COUNT = ADL_OUTPUT_SLOPES + ADL_LIMIT_CLASS_LAYERS
 };
 
 /* A whole network within a graph, as adl_graph_end_part returns it; ids are -1 where the network

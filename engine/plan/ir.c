@@ -79,6 +79,27 @@ const char *plan_value_name(const struct adl_plan *plan, int value)
     return adl_graph_value(plan->graph, plan->values[value].of)->name;
 }
 
+uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *step)
+{
+    const struct adl_node *node = step->node;
+    int values = plan->end_values;
+    const struct plan_value *half = plan->values + (step->output >= values ? values : 0);
+    struct adl_shape in[ADL_MAX_OP_INPUTS];
+    if (step->kind == PLAN_TO_BYTES || step->kind == PLAN_TO_FLOATS)
+        return 0;
+    for (int i = 0; i < node->input_count; i++)
+        in[i] = half[node->inputs[i]].shape;
+    return node->def->macs ? node->def->macs(node, in, half[node->output].shape) : 0;
+}
+
+void plan_count_macs(struct adl_plan *plan, const struct adl_shape *shapes)
+{
+    plan->macs = adl_graph_macs(plan->graph, shapes);
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].for_classes)
+            plan->macs -= adl_node_macs(plan->steps[i].node, shapes);
+}
+
 bool plan_is_open(const struct plan_step *step)
 {
     return step->residual < 0 && isinf(step->lo) && isinf(step->hi);

@@ -67,6 +67,7 @@ struct plan_step {
     enum plan_kind kind;
     const struct adl_node *node; /* the node that it was made from */
     int node_index;
+    bool for_classes;        /* removed: the maps of single classes replace it (classes.c) */
     bool int8;               /* it reads bytes (step_int8.c); set by quantise */
     struct plan_step *first; /* a depthwise convolution done in the same step; NULL: none */
     int input;               /* value; -1: see `pieces` */
@@ -94,6 +95,16 @@ struct plan_step {
     const float *packed;  /* weights, in the algorithm's layout or a linear layer's */
     size_t prepare_tasks; /* done before the tasks below; usually 0 */
     size_t tasks;
+};
+
+/* A layer of a classifier, as its derivative (classes.c). */
+struct plan_class_layer {
+    size_t channels;                       /* of what it reads */
+    int linear;                            /* the step that has its weights; -1: none */
+    const float *factors;                  /* of the channels; NULL: none */
+    int vector;                            /* value: slopes, or where a layer norm is; -1: none */
+    int output;                            /* the output that has `vector` */
+    const struct adl_layernorm_attr *norm; /* NULL: it is none */
 };
 
 /* Immutable once adl_plan_create has returned, except for the reference count. */
@@ -124,6 +135,11 @@ struct adl_plan {
     void *release_context;
     const struct adl_quantisation *quantisation; /* NULL: none */
 
+    /* The maps of single classes (classes.c), the last layer first; 0 layers: none. */
+    struct plan_class_layer class_layers[ADL_LIMIT_CLASS_LAYERS];
+    int class_layer_count;
+    size_t classes;
+
     float *packed; /* the packed weights of all steps, one block */
     size_t packed_floats;
     const float *classifier; /* classes x channels, in `packed` or the copy; NULL: none */
@@ -142,6 +158,7 @@ const struct adl_conv_attr *plan_conv_attr(const struct plan_step *step);
  * do. Each returns 0, or -1 with the reason in `err`. */
 int plan_lower(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_strip(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+int plan_classes(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fold(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fuse(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_quantise(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
@@ -176,6 +193,12 @@ void plan_for_inputs(const struct plan_step *step, void (*visit)(void *context, 
 void plan_replace_value(struct adl_plan *plan, int from, int to);
 /* Returns the name of a value, of the second end as well. */
 const char *plan_value_name(const struct adl_plan *plan, int value);
+/* Returns the multiply-adds of a step by the definition of its node. The shapes of a second end are
+ * in its half of the values, where these agree with the first as well. */
+uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *step);
+/* Sets plan->macs to those of all nodes but the ones that the maps of single classes replace.
+ * shapes: of the values of the graph. */
+void plan_count_macs(struct adl_plan *plan, const struct adl_shape *shapes);
 /* Returns whether the step has neither a clamp nor a residual yet. */
 bool plan_is_open(const struct plan_step *step);
 

@@ -13,7 +13,8 @@ enum adl_pass {
     ADL_PASS_PLACE = 1 << 5, /* left out: it still runs, but no two values share memory */
     /* A part of the choice of algorithms; left out: packed weights may be of any size, so that
      * results may differ in their last bits. */
-    ADL_PASS_SHRINK = 1 << 6
+    ADL_PASS_SHRINK = 1 << 6,
+    ADL_PASS_CLASSES = 1 << 7 /* runs after STRIP */
 };
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
 } passes[] = {
     {0, plan_lower},
     {ADL_PASS_STRIP, plan_strip},
+    {ADL_PASS_CLASSES, plan_classes},
     {ADL_PASS_FOLD, plan_fold},
     {ADL_PASS_FUSE, plan_fuse},
     {0, plan_quantise},
@@ -148,6 +149,11 @@ const float *adl_plan_classifier(const struct adl_plan *plan)
     return plan->classifier;
 }
 
+size_t adl_plan_class_count(const struct adl_plan *plan)
+{
+    return plan->class_layer_count ? plan->classes : 0;
+}
+
 const char *adl_plan_isa_name(const struct adl_plan *plan)
 {
     return plan->kernels->name;
@@ -211,21 +217,6 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_DEAD: break;
     }
     return "dead";
-}
-
-/* The shapes of a second end are in its half of the values, where these agree with the first as
- * well. */
-static uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *step)
-{
-    const struct adl_node *node = step->node;
-    int values = plan->end_values;
-    const struct plan_value *half = plan->values + (step->output >= values ? values : 0);
-    struct adl_shape in[ADL_MAX_OP_INPUTS];
-    if (step->kind == PLAN_TO_BYTES || step->kind == PLAN_TO_FLOATS)
-        return 0;
-    for (int i = 0; i < node->input_count; i++)
-        in[i] = half[node->inputs[i]].shape;
-    return node->def->macs ? node->def->macs(node, in, half[node->output].shape) : 0;
 }
 
 void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info)

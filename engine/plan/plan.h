@@ -7,6 +7,7 @@
  *
  *   lower   makes one step for each node that an output depends on (always runs)
  *   strip   removes ops that only training needs
+ *   classes  replaces the class maps of a classifier of several layers by those of single classes
  *   fold    folds a batch norm into the convolution before it
  *   fuse    makes residual additions and activations the epilogue of a step
  *   quantise  chooses the steps that run in 8 bits, if ranges and scales are given
@@ -107,6 +108,9 @@ struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_out
  * 1x1 convolution in a network that ends in a class map. Owned by the plan; NULL where the class
  * map is not a weighted sum of the features. */
 const float *adl_plan_classifier(const struct adl_plan *plan);
+/* Returns the number of classes whose weights adl_session_class_weights computes: those of a
+ * classifier of several layers, whose class map is then no output. 0: the plan has none. */
+size_t adl_plan_class_count(const struct adl_plan *plan);
 /* Returns "generic", "avx2" or "avx512". */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 

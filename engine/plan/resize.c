@@ -77,7 +77,6 @@ static void resize_values(struct adl_plan *plan, const struct adl_plan *base,
                                               .of = base->values[i].of,
                                               .bytes = base->values[i].bytes,
                                               .range = base->values[i].range};
-    plan->macs = adl_graph_macs(plan->graph, shapes);
 }
 
 /* `map_graph`: the network of the second end, or NULL. */
@@ -104,6 +103,7 @@ static int resize_make(struct adl_plan *plan, const struct adl_plan *base,
     plan->step_count = base->step_count;
     resize_values(plan, base, shapes);
     resize_steps(plan, base);
+    plan_count_macs(plan, shapes);
     if (map_graph)
         ADL_TRY(plan_add_tail(plan, map_graph, of_map, err));
     ADL_TRY(plan_place(plan, err));
@@ -140,6 +140,9 @@ static struct adl_plan *resize(struct adl_plan *base, const struct adl_graph *gr
     plan->classifier = base->classifier;
     memcpy(plan->outputs, base->outputs, sizeof plan->outputs);
     memcpy(plan->kept, base->kept, sizeof plan->kept);
+    memcpy(plan->class_layers, base->class_layers, sizeof plan->class_layers);
+    plan->class_layer_count = base->class_layer_count;
+    plan->classes = base->classes;
     if (resize_make(plan, base, map_graph, input_h, input_w, err) < 0) {
         adl_plan_unref(plan);
         return NULL;

@@ -41,6 +41,12 @@ void adl_session_ask(struct adl_session *session, int index, int class_id);
 const float *adl_session_output(const struct adl_session *session, enum adl_output which,
                                 int index);
 
+/* Computes what the features are weighted by in the map of a class of image `index` of the last
+ * run, as many floats as the features have channels: the class's row of the classifier's derivative
+ * at this image. For plans of which adl_plan_class_count is not 0; any thread may call it. */
+void adl_session_class_weights(const struct adl_session *session, int index, size_t class_id,
+                               float *weights);
+
 /* Returns the plan that the session runs. */
 const struct adl_plan *adl_session_plan(const struct adl_session *session);
 

@@ -20,11 +20,12 @@ static struct adl_foreground_map output_map(const struct adl_session *session, i
                                        .w = (size_t)shape.w};
 }
 
-/* Makes the mean of the maps of a class and of the others with the highest logits. */
-static void best_classes(const struct adl_session *session, int index, int class_id,
-                         const struct adl_map_rule *rule, size_t pixels, size_t classes, float *cam)
+/* Lists a class and the others with the highest logits, as many as the rule says, up to
+ * ADL_LIMIT_MAP_CLASSES; returns their number. */
+static size_t best_ids(const struct adl_session *session, int index, int class_id,
+                       const struct adl_map_rule *rule, size_t classes, size_t *best)
 {
-    size_t best[ADL_LIMIT_MAP_CLASSES], wanted = ADL_MIN((size_t)rule->classes, ADL_COUNT(best));
+    size_t wanted = ADL_MIN((size_t)ADL_MAX(rule->classes, 1), (size_t)ADL_LIMIT_MAP_CLASSES);
     const float *logits = adl_session_output(session, ADL_OUTPUT_LOGITS, index);
     size_t count = adl_top_k(logits, classes, wanted, best), place = 0;
 
@@ -32,6 +33,16 @@ static void best_classes(const struct adl_session *session, int index, int class
         place++;
     if (place == count)
         best[count - 1] = (size_t)class_id;
+    return count;
+}
+
+/* Makes the mean of the maps of a class and of the others with the highest logits. */
+static void best_classes(const struct adl_session *session, int index, int class_id,
+                         const struct adl_map_rule *rule, size_t pixels, size_t classes, float *cam)
+{
+    size_t best[ADL_LIMIT_MAP_CLASSES];
+    size_t count = best_ids(session, index, class_id, rule, classes, best);
+
     adl_cam_mean(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels, classes, best,
                  count, cam);
 }
@@ -62,6 +73,28 @@ void adl_session_foreground_grid(const struct adl_session *session,
     *w = (int)columns;
 }
 
+/* Makes the map of a class of a classifier of several layers, whose weights depend on the image;
+ * with rule->classes the mean of several, whose weights are the mean of theirs. */
+static void weighted_cam(const struct adl_session *session, int index, int class_id,
+                         const struct adl_map_rule *rule, size_t pixels, size_t channels,
+                         float *cam)
+{
+    size_t classes = adl_plan_class_count(adl_session_plan(session)), best[ADL_LIMIT_MAP_CLASSES];
+    size_t count = best_ids(session, index, class_id, rule, classes, best);
+    float weights[ADL_LIMIT_CLASS_CHANNELS], mean[ADL_LIMIT_CLASS_CHANNELS];
+    const float *rows[1] = {mean};
+
+    for (size_t i = 0; i < count; i++) {
+        adl_session_class_weights(session, index, best[i], i ? weights : mean);
+        for (size_t c = 0; i && c < channels; c++)
+            mean[c] += weights[c];
+    }
+    for (size_t c = 0; count > 1 && c < channels; c++)
+        mean[c] /= (float)count;
+    adl_cam_weighted(adl_session_output(session, ADL_OUTPUT_FEATURES, index), pixels, channels,
+                     rows, ADL_MAP_WEIGHTS_ALL, 1, &cam);
+}
+
 /* Takes the map of a class from a class map that the network outputs. */
 static void output_cam(const struct adl_session *session, int index, int class_id,
                        const struct adl_map_rule *rule, size_t pixels, size_t classes, float *cam)
@@ -89,6 +122,9 @@ void adl_session_cams(const struct adl_session *session, int index, const int *c
     if (map.c > 0 && (rule->weights != ADL_MAP_WEIGHTS_POSITIVE || !classifier))
         for (size_t c = 0; c < count; c++)
             output_cam(session, index, class_ids[c], rule, pixels, (size_t)map.c, cams[c]);
+    else if (adl_plan_class_count(plan) > 0)
+        for (size_t c = 0; c < count; c++)
+            weighted_cam(session, index, class_ids[c], rule, pixels, channels, cams[c]);
     else
         adl_cam_weighted(features, pixels, channels, weights, rule->weights, count, cams);
     for (size_t c = 0; rule->weights == ADL_MAP_WEIGHTS_PC1 && c < count; c++)
