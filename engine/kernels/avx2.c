@@ -10,6 +10,7 @@
 #include "kernels/avx2_vec.h"
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
+#define DEPTHWISE_PIXELS 7
 #include "kernels/depthwise_loops.h"
 /* Ten accumulators, three weights, a pixel and the numbers of lanes are 15 of the 16 registers. */
 #define GROUPED_PIXELS 10

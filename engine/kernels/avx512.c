@@ -10,6 +10,8 @@
 #include "kernels/avx512_vec.h"
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
+#define DEPTHWISE_PIXELS 14
+#include "kernels/depthwise_wide_loops.h"
 /* The widths of maps are usually multiples of 7. */
 #define GROUPED_PIXELS 14
 #define EACH_PIXEL_COUNT(CASE)                                                                     \
@@ -191,9 +193,12 @@ static void avx512_depthwise(const struct adl_depthwise_rows *j)
         else if (small)
             depthwise_3x3(j, c, mask, 2, 1);
         else
-            for (int line = 0; line < j->lines; line++)
-                depthwise_any(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c,
-                              j->channels - c);
+            for (int line = 0; line < j->lines; line++) {
+                const float *const *rows = j->rows + line * j->stride;
+                float *out = j->out + (size_t)line * j->line;
+                if (!depthwise_wide(j, rows, out, c, j->channels - c))
+                    depthwise_any(j, rows, out, c, j->channels - c);
+            }
     }
 }
 

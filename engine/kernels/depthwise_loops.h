@@ -5,6 +5,7 @@
  * with registers for little more. Written for the type `vec` as map_loops.h, whose names it uses.
  */
 
+#include "kernels/depthwise_wide_loops.h"
 #include "kernels/map_loops.h"
 
 /* Computes one output row of a 3x3 kernel for a whole vector of channels (masked loads would
@@ -46,7 +47,7 @@ INLINE void depthwise_line(const struct adl_depthwise_rows *j, const float *cons
         depthwise_3x3(j, rows, out, c, 0, 2);
     else if (small && rows[2])
         depthwise_3x3(j, rows, out, c, 1, 2);
-    else
+    else if (!depthwise_wide(j, rows, out, c, j->channels - c))
         depthwise_any(j, rows, out, c, j->channels - c);
 }
 

@@ -12,6 +12,7 @@
 
 #include "kernels/bf16_loops.h"
 #include "kernels/curve_loops.h"
+#define DEPTHWISE_PIXELS 14
 #include "kernels/depthwise_loops.h"
 /* The widths of maps are usually multiples of 7. */
 #define GROUPED_PIXELS 14
