@@ -22,7 +22,7 @@
  * are for conv_int8.h. */
 enum adl_precision { ADL_PRECISION_F32, ADL_PRECISION_BF16, ADL_PRECISION_INT8 };
 
-/* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
+/* One convolution: out = activation(clamp(conv(x) + bias + residual, lo, hi)). */
 struct adl_conv {
     int h, w, c; /* input map; channels of all groups */
     int p, q, k; /* output map; channels of all groups */
@@ -36,6 +36,9 @@ struct adl_conv {
     float lo, hi;                 /* -INFINITY, INFINITY: no clamp */
     enum adl_precision precision; /* of the plan */
     bool accumulate;              /* out += conv(x), without bias and residual */
+    enum adl_curve curve;         /* the activation; algorithms that do not say `activates` leave it
+                                   * to the caller */
+    float curve_a, curve_b;
 };
 
 /* Data of an algorithm of conv_winograd.c. */
@@ -56,6 +59,7 @@ struct adl_conv_algorithm {
     const char *name;
     enum adl_precision precision;
     bool rounds_map;                      /* conv_dot.c: rounds the map as it does the weights */
+    bool activates;                       /* applies adl_conv.curve to what is still in the cache */
     int strassen_levels;                  /* conv_strassen.c: 1 or 2 */
     struct adl_winograd_variant winograd; /* conv_winograd.c */
 
@@ -173,6 +177,11 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
  * row. */
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
+
+/* Applies the activation of a convolution, if it has one, to some channels of some pixels, with ldo
+ * floats from pixel to pixel. */
+void adl_conv_activate(const struct adl_conv *conv, const struct adl_kernels *kernels, float *out,
+                       size_t ldo, size_t pixels, size_t channels);
 
 /* Returns how many of `tiles` row tiles a block of them has, about `wanted`, so that all blocks are
  * of about the same size: a last one of a single tile would read all weights for it. */

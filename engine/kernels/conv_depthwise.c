@@ -130,6 +130,8 @@ static void depthwise_run(const struct adl_conv_algorithm *self, const struct ad
     if (!residual && !conv->accumulate) {
         adl_depthwise_lines(conv, kernels, packed, x, line0, lines, to, conv->ldo, conv->lo,
                             conv->hi);
+        adl_conv_activate(conv, kernels, to, conv->ldo, (size_t)lines * (size_t)conv->q,
+                          (size_t)conv->k);
         return;
     }
     float *from = conv->accumulate ? scratch : to;
@@ -153,10 +155,13 @@ static void depthwise_run(const struct adl_conv_algorithm *self, const struct ad
         .lo = conv->lo,
         .hi = conv->hi,
     });
+    adl_conv_activate(conv, kernels, to, conv->ldo, (size_t)lines * (size_t)conv->q,
+                      (size_t)conv->k);
 }
 
 const struct adl_conv_algorithm adl_conv_depthwise = {
     .name = "depthwise",
+    .activates = true,
     .supports = depthwise_supports,
     .cost = depthwise_cost,
     .packed_floats = depthwise_packed_floats,

@@ -276,6 +276,16 @@ static void gemm_multiply_part(const struct adl_conv *conv, const struct adl_ker
         gemm_multiply(conv, kernels, b, packed, part, residual, out, NULL);
 }
 
+/* Applies the activation to a block, whose depth is done. */
+static void gemm_activate(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                          const struct gemm_part *part, float *out)
+{
+    size_t nr = (size_t)kernels->nr, channels = (size_t)(conv->k / conv->groups);
+    size_t first = part->panel0 * nr, end = ADL_MIN(part->panel1 * nr, channels);
+    adl_conv_activate(conv, kernels, out + part->row0 * conv->ldo + part->group * channels + first,
+                      conv->ldo, part->rows, end - first);
+}
+
 /* Computes one block of a task over the whole depth. */
 static void gemm_run_block(const struct adl_conv *conv, const struct adl_kernels *kernels,
                            const struct gemm_blocking *b, const float *packed,
@@ -293,6 +303,7 @@ static void gemm_run_block(const struct adl_conv *conv, const struct adl_kernels
         }
         gemm_multiply_part(conv, kernels, b, packed, &part, residual, out);
     }
+    gemm_activate(conv, kernels, &part, out);
 }
 
 static void gemm_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -325,25 +336,27 @@ void adl_gemm_rows(const struct adl_conv_algorithm *self, const struct adl_conv 
     struct gemm_blocking b = gemm_blocking(self, conv, kernels);
     size_t block = b.block_rows;
 
-    for (size_t i = 0; i < rows; i += block)
-        for (size_t l = 0; l < b.depth; l += b.chunk) {
-            struct gemm_part part = {
-                .row0 = row0 + i,
-                .rows = ADL_MIN(block, rows - i),
-                .rows_after = rows - ADL_MIN(i + block, rows),
-                .panel1 = b.panels,
-                .l = l,
-                .depth = ADL_MIN(b.chunk, b.depth - l),
-                .a = a + i * lda + l,
-                .lda = lda,
-            };
+    for (size_t i = 0; i < rows; i += block) {
+        struct gemm_part part = {
+            .row0 = row0 + i,
+            .rows = ADL_MIN(block, rows - i),
+            .rows_after = rows - ADL_MIN(i + block, rows),
+            .panel1 = b.panels,
+            .lda = lda,
+        };
+        for (; part.l < b.depth; part.l += b.chunk) {
+            part.depth = ADL_MIN(b.chunk, b.depth - part.l);
+            part.a = a + i * lda + part.l;
             gemm_multiply_part(conv, kernels, &b, packed, &part, residual, out);
         }
+        gemm_activate(conv, kernels, &part, out);
+    }
 }
 
 #define GEMM_FUNCTIONS                                                                             \
-    .supports = gemm_supports, .cost = gemm_cost, .packed_floats = gemm_packed_floats,             \
-    .pack = gemm_pack, .tasks = gemm_tasks, .scratch_floats = gemm_scratch_floats, .run = gemm_run
+    .activates = true, .supports = gemm_supports, .cost = gemm_cost,                               \
+    .packed_floats = gemm_packed_floats, .pack = gemm_pack, .tasks = gemm_tasks,                   \
+    .scratch_floats = gemm_scratch_floats, .run = gemm_run
 
 const struct adl_conv_algorithm adl_conv_gemm = {.name = "gemm", GEMM_FUNCTIONS};
 const struct adl_conv_algorithm adl_conv_gemm_bf16 = {

@@ -218,12 +218,14 @@ static void grouped_run(const struct adl_conv_algorithm *self, const struct adl_
             line.out = out + pixel * conv->ldo + k;
             line.residual = residual ? residual + pixel * conv->ldr + k : NULL;
             kernels->grouped(&line);
+            adl_conv_activate(conv, kernels, line.out, conv->ldo, q, line.n);
         }
     }
 }
 
 const struct adl_conv_algorithm adl_conv_grouped = {
     .name = "grouped",
+    .activates = true,
     .supports = grouped_supports,
     .cost = grouped_cost,
     .packed_floats = grouped_packed_floats,

@@ -132,6 +132,7 @@ static void lines_run(const struct adl_conv_algorithm *self, const struct adl_co
         size_t pixel = (size_t)(line0 + line) * q;
         lines_multiply(conv, kernels, packed, scratch + (size_t)(line * conv->stride) * floats,
                        residual ? residual + pixel * conv->ldr : NULL, out + pixel * conv->ldo);
+        adl_conv_activate(conv, kernels, out + pixel * conv->ldo, conv->ldo, q, (size_t)conv->k);
     }
 }
 
@@ -152,6 +153,7 @@ static void lines_pack(const struct adl_conv_algorithm *self, const struct adl_c
 
 const struct adl_conv_algorithm adl_conv_lines = {
     .name = "lines",
+    .activates = true,
     .supports = lines_supports,
     .cost = lines_cost,
     .packed_floats = lines_packed_floats,

@@ -1,6 +1,6 @@
-/* Copies parts of the left factor of a convolution written as a matrix product, and computes
- * its sizes. The algorithms never ask for the whole left factor (the im2col matrix) at once,
- * since it is R S times as large as the map. */
+/* What the algorithms share: copies parts of the left factor of a convolution written as a matrix
+ * product, computes its sizes, and applies an activation. The algorithms never ask for the whole
+ * left factor (the im2col matrix) at once, since it is R S times as large as the map. */
 
 #include <string.h>
 
@@ -57,6 +57,19 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
             next = end;
         }
     }
+}
+
+void adl_conv_activate(const struct adl_conv *conv, const struct adl_kernels *kernels, float *out,
+                       size_t ldo, size_t pixels, size_t channels)
+{
+    if (conv->curve == ADL_CURVE_NONE)
+        return;
+    if (ldo == channels) {
+        channels *= pixels;
+        pixels = 1;
+    }
+    for (size_t i = 0; i < pixels; i++, out += ldo)
+        kernels->curve(conv->curve, conv->curve_a, conv->curve_b, out, out, channels);
 }
 
 size_t adl_conv_block_tiles(size_t tiles, size_t wanted)

@@ -59,6 +59,7 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 
     adl_depthwise_lines(depthwise, kernels, packed_depthwise, x, line0, lines, scratch, ld,
                         depthwise->lo, depthwise->hi);
+    adl_conv_activate(depthwise, kernels, scratch, ld, (size_t)lines * q, (size_t)depthwise->k);
     adl_gemm_rows(product, pointwise, kernels, packed_pointwise, scratch, ld, (size_t)line0 * q,
                   (size_t)lines * q, residual, out);
 }

@@ -47,6 +47,10 @@
 /* Rows of each left factor that a task of `prepare` computes. */
 #define PREPARE_ROWS 2
 
+/* The share of loading the weights that is not hidden by multiplying: those of a map of few rows,
+ * which are larger than in the file, come from a far cache. */
+#define LOAD_SHARE 0.2
+
 #define SEVEN ADL_STRASSEN_PRODUCTS
 
 /* The right factor of each product: one quarter of the weights, or the sum or difference
@@ -121,7 +125,8 @@ static double strassen_cost(const struct adl_conv_algorithm *self, const struct 
            columns = adl_cost_padded(conv->k, parts * kernels->nr);
     /* The tasks along the rows load the same weights. */
     double loads = ADL_COST_WEIGHT_LOAD * parts * (double)b.row_groups;
-    double products = fmax(rows, loads) * conv->c * columns / ADL_COST_PRODUCT_FRACTION;
+    double products =
+        (fmax(rows, loads) + LOAD_SHARE * loads) * conv->c * columns / ADL_COST_PRODUCT_FRACTION;
     return strassen_costs[levels - 1].handicap *
            (products * strassen_costs[levels - 1].products +
             rows * columns * strassen_costs[levels - 1].output +
@@ -452,6 +457,10 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
         }
     }
     job->kernels->strassen->join(&join);
+    for (size_t right_half = 0; right_half < 2; right_half++)
+        for (size_t lower = 0; lower < 2 && join.columns[right_half] > 0; lower++)
+            adl_conv_activate(conv, job->kernels, join.out[lower][right_half], conv->ldo,
+                              join.rows[lower], join.columns[right_half]);
 }
 
 /* Computes a group of columns: all products, and from them the group's part of the output.
@@ -517,10 +526,10 @@ static void strassen_run(const struct adl_conv_algorithm *self, const struct adl
 
 /* The two algorithms share these functions and differ in `strassen_levels`. */
 #define STRASSEN_FUNCTIONS                                                                         \
-    .supports = strassen_supports, .cost = strassen_cost, .packed_floats = strassen_packed_floats, \
-    .pack = strassen_pack, .tasks = strassen_tasks, .scratch_floats = strassen_scratch_floats,     \
-    .shared_floats = strassen_shared_floats, .prepare_tasks = strassen_prepare_tasks,              \
-    .prepare = strassen_prepare, .run = strassen_run
+    .activates = true, .supports = strassen_supports, .cost = strassen_cost,                       \
+    .packed_floats = strassen_packed_floats, .pack = strassen_pack, .tasks = strassen_tasks,       \
+    .scratch_floats = strassen_scratch_floats, .shared_floats = strassen_shared_floats,            \
+    .prepare_tasks = strassen_prepare_tasks, .prepare = strassen_prepare, .run = strassen_run
 
 const struct adl_conv_algorithm adl_conv_strassen = {
     .name = "strassen", .strassen_levels = 1, STRASSEN_FUNCTIONS};

@@ -106,14 +106,14 @@ static void elementwise_forward(const struct adl_op_call *call)
                                  (size_t)call->batch * adl_shape_count(call->out_shape));
 }
 
-/* Returns the kernel that computes an op; ADL_CURVE_NONE: there is none. */
-static enum adl_curve elementwise_curve(const struct adl_op_def *def)
+enum adl_curve adl_elementwise_curve(const struct adl_op_def *def)
 {
     static const struct {
         const struct adl_op_def *def;
         enum adl_curve curve;
     } curves[] = {{&adl_op_hard_sigmoid, ADL_CURVE_HARD_SIGMOID},
                   {&adl_op_hard_swish, ADL_CURVE_HARD_SWISH},
+                  {&adl_op_sigmoid, ADL_CURVE_SIGMOID},
                   {&adl_op_silu, ADL_CURVE_SILU},
                   {&adl_op_gelu, ADL_CURVE_GELU},
                   {&adl_op_gelu_tanh, ADL_CURVE_GELU_TANH}};
@@ -127,7 +127,7 @@ void adl_elementwise_run(const struct adl_kernels *kernels, const struct adl_nod
                          const float *x, float *y, size_t count)
 {
     const struct adl_elementwise_attr *attr = node->attr;
-    const enum adl_curve curve = elementwise_curve(node->def);
+    const enum adl_curve curve = adl_elementwise_curve(node->def);
 
     if (curve && kernels->curve)
         kernels->curve(curve, attr->a, attr->b, x, y, count);

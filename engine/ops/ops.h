@@ -83,6 +83,8 @@ extern const struct adl_op_def adl_op_tanh;
 int adl_elementwise(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_elementwise_attr attr);
 
+/* Returns the kernel that computes one of these, or sigmoid; ADL_CURVE_NONE: there is none. */
+enum adl_curve adl_elementwise_curve(const struct adl_op_def *def);
 /* Computes y[i] of a node of one of them from x[i], by the instruction set's kernel if it has one.
  * y may be x. */
 void adl_elementwise_run(const struct adl_kernels *kernels, const struct adl_node *node,

@@ -1,7 +1,10 @@
 /* Fuse: makes residual additions and activations the epilogue of the step that computes their
  * input, so that a map is written once instead of being read and written again. The epilogue
  * is always clamp(value + residual, lo, hi), so a step can have one residual and after it one
- * clamp. ReLU and ReLU6 are clamps to [0, inf] and [0, 6]. */
+ * clamp. ReLU and ReLU6 are clamps to [0, inf] and [0, 6]. Of a convolution it may be followed by
+ * an activation that is a curve (SiLU, hard-swish, GELU ...), where the instruction set has a
+ * kernel for it; in a model in 8 bits these stay steps of their own, before which maps become
+ * floats. */
 
 #include <math.h>
 
@@ -32,12 +35,34 @@ static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
     if (!is_clamp_only(clamp))
         return false;
     struct plan_step *before = sole_producer(plan, clamp->input);
-    if (!before || !has_epilogue(before) || !isinf(before->lo) || !isinf(before->hi))
+    if (!before || !has_epilogue(before) || !isinf(before->lo) || !isinf(before->hi) ||
+        before->curve)
         return false;
     before->lo = clamp->lo;
     before->hi = clamp->hi;
     before->output = clamp->output;
     clamp->kind = PLAN_DEAD;
+    return true;
+}
+
+/* Fuses silu(conv(x)) and the like: the activation is applied where the convolution writes. */
+static bool fuse_curve(struct adl_plan *plan, struct plan_step *step)
+{
+    if ((step->kind != PLAN_ELEMENTWISE && step->kind != PLAN_SIGMOID) || !plan->kernels->curve ||
+        plan->quantisation)
+        return false;
+    enum adl_curve curve = adl_elementwise_curve(step->node->def);
+    struct plan_step *before = sole_producer(plan, step->input);
+    if (!curve || !before || before->kind != PLAN_CONV || before->curve)
+        return false;
+    before->curve = curve;
+    if (step->kind == PLAN_ELEMENTWISE) {
+        const struct adl_elementwise_attr *attr = step->node->attr;
+        before->curve_a = attr->a;
+        before->curve_b = attr->b;
+    }
+    before->output = step->output;
+    step->kind = PLAN_DEAD;
     return true;
 }
 
@@ -104,8 +129,8 @@ int plan_fuse(struct adl_plan *plan, struct adl_error *err)
         changed = false;
         for (int i = 0; i < plan->step_count; i++) {
             struct plan_step *step = &plan->steps[i];
-            changed |=
-                fuse_residual(plan, step) || fuse_scaled_add(plan, step) || fuse_clamp(plan, step);
+            changed |= fuse_residual(plan, step) || fuse_scaled_add(plan, step) ||
+                       fuse_clamp(plan, step) || fuse_curve(plan, step);
         }
     }
     return 0;

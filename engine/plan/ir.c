@@ -102,7 +102,8 @@ void plan_count_macs(struct adl_plan *plan, const struct adl_shape *shapes)
 
 bool plan_is_open(const struct plan_step *step)
 {
-    return step->residual < 0 && isinf(step->lo) && isinf(step->hi);
+    return step->residual < 0 && isinf(step->lo) && isinf(step->hi) &&
+           step->curve == ADL_CURVE_NONE;
 }
 
 float *plan_step_data(const struct adl_plan *plan, const struct plan_bindings *bindings, int value)

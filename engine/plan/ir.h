@@ -75,6 +75,9 @@ struct plan_step {
     int vector;              /* value whose elements scale the channels; a gate; -1: none */
     int output;
     float lo, hi; /* clamp; -INFINITY, INFINITY: none */
+    /* PLAN_CONV: an activation after the clamp; ADL_CURVE_NONE: none. */
+    enum adl_curve curve;
+    float curve_a, curve_b;
 
     /* Per output channel, in the plan's arena; NULL: none. In a convolution or linear layer:
      * the factors of a folded batch norm, and the bias. In a batch norm that was not folded:
@@ -95,6 +98,8 @@ struct plan_step {
     const float *packed;  /* weights, in the algorithm's layout or a linear layer's */
     size_t prepare_tasks; /* done before the tasks below; usually 0 */
     size_t tasks;
+    size_t
+        finish_tasks; /* done after them: the activation, if the algorithm leaves it; usually 0 */
 };
 
 /* A layer of a classifier, as its derivative (classes.c). */
@@ -199,7 +204,7 @@ uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *ste
 /* Sets plan->macs to those of all nodes but the ones that the maps of single classes replace.
  * shapes: of the values of the graph. */
 void plan_count_macs(struct adl_plan *plan, const struct adl_shape *shapes);
-/* Returns whether the step has neither a clamp nor a residual yet. */
+/* Returns whether the step has neither a clamp, a residual nor an activation yet. */
 bool plan_is_open(const struct plan_step *step);
 
 /* --- choosing algorithms (choice.c) ------------------------------------------------ */
@@ -234,6 +239,11 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
 /* Runs one of the prepare_tasks, which precede the tasks of the same step. */
 void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
                        const struct plan_bindings *bindings, size_t task, float *scratch);
+/* Runs one of the finish_tasks, which follow the tasks of the same step. */
+void plan_step_finish(const struct adl_plan *plan, const struct plan_step *step,
+                      const struct plan_bindings *bindings, size_t task);
+/* Returns their number. */
+size_t plan_step_finish_tasks(const struct adl_plan *plan, const struct plan_step *step);
 /* Returns the number of tasks of a step, which depends on its shape alone. */
 size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step);
 /* The same for the ops of attention networks (step_attention.c). */

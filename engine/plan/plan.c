@@ -235,6 +235,12 @@ void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_i
 void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
 {
     static const char *const spaces[] = {"input", "output", "arena"};
+    static const char *const curves[] = {[ADL_CURVE_HARD_SIGMOID] = "hard_sigmoid",
+                                         [ADL_CURVE_HARD_SWISH] = "hard_swish",
+                                         [ADL_CURVE_SIGMOID] = "sigmoid",
+                                         [ADL_CURVE_SILU] = "silu",
+                                         [ADL_CURVE_GELU] = "gelu",
+                                         [ADL_CURVE_GELU_TANH] = "gelu_tanh"};
     adl_str_printf(out, "%-28s %-10s %-10s %-15s %9s  %s\n", "step", "kernel", "what", "output",
                    "MMAC", "where, epilogue");
     for (int i = 0, n = adl_plan_step_count(plan); i < n; i++) {
@@ -257,6 +263,8 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
             adl_str_printf(out, " + %s", plan_value_name(plan, step->residual));
         if (step->vector >= 0)
             adl_str_printf(out, " * %s", plan_value_name(plan, step->vector));
+        if (step->curve)
+            adl_str_printf(out, " then %s", curves[step->curve]);
         if (!isinf(step->lo) || !isinf(step->hi))
             adl_str_printf(out, " clamp[%g, %g]", (double)step->lo, (double)step->hi);
         adl_str_puts(out, "\n");

@@ -61,7 +61,7 @@ static void resize_steps(struct adl_plan *plan, const struct adl_plan *base)
         struct plan_step *to = &plan->steps[i];
         *to = *from;
         to->node = adl_graph_node(plan->graph, from->node_index);
-        to->prepare_tasks = to->tasks = 0;
+        to->prepare_tasks = to->tasks = to->finish_tasks = 0;
         if (from->first)
             to->first = &plan->steps[from->first - base->steps];
     }

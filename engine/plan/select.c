@@ -29,6 +29,9 @@ static void select_describe(const struct adl_plan *plan, struct plan_step *step)
     conv.ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0;
     conv.lo = step->lo;
     conv.hi = step->hi;
+    conv.curve = step->curve;
+    conv.curve_a = step->curve_a;
+    conv.curve_b = step->curve_b;
     conv.precision = select_precision(plan, step);
     step->conv = conv;
 }
@@ -236,6 +239,7 @@ static void select_finish(struct adl_plan *plan)
         else if (step->kind == PLAN_CONV && step->algorithm && !step->first)
             select_add_memory(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
+        step->finish_tasks = plan_step_finish_tasks(plan, step);
     }
 }
 

@@ -177,6 +177,8 @@ static void session_run_image(void *context, size_t index, int worker)
             plan_step_prepare(plan, step, &bindings, task, scratch);
         for (size_t task = 0; task < step->tasks; task++)
             plan_step_run(plan, step, &bindings, task, scratch);
+        for (size_t task = 0; task < step->finish_tasks; task++)
+            plan_step_finish(plan, step, &bindings, task);
     }
 }
 
@@ -202,6 +204,13 @@ static void session_run_task(void *context, size_t task, int worker)
                   session_scratch(spread->session, worker));
 }
 
+static void session_finish_task(void *context, size_t task, int worker)
+{
+    const struct spread *spread = context;
+    (void)worker;
+    plan_step_finish(spread->session->plan, spread->step, &spread->bindings, task);
+}
+
 static void session_spread_image(struct adl_session *session, int index)
 {
     const struct adl_plan *plan = session->plan;
@@ -215,6 +224,8 @@ static void session_spread_image(struct adl_session *session, int index)
         if (spread.step->prepare_tasks)
             adl_pool_for(session->pool, spread.step->prepare_tasks, session_prepare_task, &spread);
         adl_pool_for(session->pool, spread.step->tasks, session_run_task, &spread);
+        if (spread.step->finish_tasks)
+            adl_pool_for(session->pool, spread.step->finish_tasks, session_finish_task, &spread);
         if (session->seconds)
             session->seconds[live] += (double)(adl_clock_ns() - start) * 1e-9;
         live++;

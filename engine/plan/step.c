@@ -91,8 +91,11 @@ static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step
     for (size_t i = first; i < last; i++) {
         const float *from = plan_step_data(plan, bindings, step->input) + i * x->ld;
         float *to = plan_step_data(plan, bindings, step->output) + i * y->ld;
-        for (int c = 0; c < y->shape.c; c++)
-            to[c] = 1 / (1 + expf(-from[c]));
+        if (plan->kernels->curve)
+            plan->kernels->curve(ADL_CURVE_SIGMOID, 0, 0, from, to, (size_t)y->shape.c);
+        else
+            for (int c = 0; c < y->shape.c; c++)
+                to[c] = 1 / (1 + expf(-from[c]));
     }
 }
 
@@ -218,6 +221,23 @@ static void step_run_conv(const struct adl_plan *plan, const struct plan_step *s
         step->algorithm->run(step->algorithm, &step->conv, plan->kernels, step->packed,
                              step->prepare_tasks ? bindings->base[PLAN_SPACE_SHARED] : x, residual,
                              out, task, scratch);
+}
+
+size_t plan_step_finish_tasks(const struct adl_plan *plan, const struct plan_step *step)
+{
+    struct adl_shape out = plan->values[step->output].shape;
+    bool left = step->kind == PLAN_CONV && step->curve && !step->algorithm->activates;
+    return left ? adl_ceil_div(step_pixels(out), step_task_pixels(out)) : 0;
+}
+
+void plan_step_finish(const struct adl_plan *plan, const struct plan_step *step,
+                      const struct plan_bindings *bindings, size_t task)
+{
+    const struct plan_value *y = &plan->values[step->output];
+    size_t pixels = step_task_pixels(y->shape), first = task * pixels;
+    adl_conv_activate(&step->conv, plan->kernels,
+                      plan_step_data(plan, bindings, step->output) + first * y->ld, y->ld,
+                      ADL_MIN(pixels, step_pixels(y->shape) - first), (size_t)y->shape.c);
 }
 
 void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,

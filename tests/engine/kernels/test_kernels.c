@@ -79,13 +79,17 @@ static const struct conv_case {
     {9, 15, 17, 17, 7, 7, 2, 3, 3, 3, 3, 17},
 };
 
-/* What one case has to give: clamp(scale * conv + bias + residual), in double. */
+/* What one case has to give: clamp(scale * conv + bias + residual), in double, then hard-swish if
+ * there is an activation. */
 static double *expected(const struct conv_run *run, bool with_residual)
 {
     double *want = adl_malloc(run->out_count, sizeof *want);
     conv_run_define(run, with_residual, want);
-    for (size_t i = 0; i < run->out_count; i++)
+    for (size_t i = 0; i < run->out_count; i++) {
         want[i] = fmin(fmax(want[i], (double)run->conv.lo), (double)run->conv.hi);
+        if (run->conv.curve)
+            want[i] *= fmin(fmax(want[i] / 6 + 0.5, 0), 1);
+    }
     return want;
 }
 
@@ -119,7 +123,9 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     conv.ldo += gap;
     conv.ldr = k + gap;
     conv.lo = epilogue ? 0 : -INFINITY;
-    conv.hi = epilogue ? 6 : INFINITY;
+    conv.hi = epilogue ? 2.5f : INFINITY;
+    if (epilogue && algorithm->activates && kernels->curve)
+        conv.curve = ADL_CURVE_HARD_SWISH;
     if (!algorithm->supports(algorithm, &conv, kernels))
         return;
 

@@ -53,7 +53,7 @@ static int attention(struct adl_graph *g, int x)
 /* A small network with every kind of op: a residual with a convolution on each
  * side, squeeze and excitation, branches joined twice over, a value used both
  * in a branch and beside it, ADL and dropout in the middle, grouped and
- * depthwise convolutions. */
+ * depthwise convolutions, activations that are curves. */
 static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int pool_stride,
                                           struct adl_error *err)
 {
@@ -81,8 +81,9 @@ static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int poo
     struct adl_conv_attr grouped = c3;
     grouped.groups = 3;
     grouped.k = 9;
+    const struct adl_elementwise_attr none = {0};
     int branches[4] = {
-        adl_conv(g, x, "branch0", grouped),
+        adl_elementwise(g, adl_conv(g, x, "branch0", grouped), "branch0_silu", &adl_op_silu, none),
         adl_relu6(g, adl_conv(g, x, "branch1", depthwise), "branch1_relu"),
         adl_avgpool(g, x, "branch2", (struct adl_pool_attr){3, 1, 1, false}),
         x,
@@ -91,6 +92,7 @@ static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int poo
     int twice[2] = {adl_dropout(g, joined, "dropout", 0.5), branches[0]};
     x = adl_concat(g, twice, 2, "twice");
     x = adl_maxpool(g, x, "pool", (struct adl_pool_attr){3, pool_stride, 1, true});
+    x = adl_elementwise(g, adl_conv(g, x, "swished", c3), "swish", &adl_op_hard_swish, none);
     x = adl_relu(g, adl_conv(g, x, "last", c3), "last_relu");
     adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
     int logits = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
