@@ -12,7 +12,7 @@
 # line that says so appears when it ends.
 #
 # From the environment: ARM_BUILD, the build directory (build-arm), with sysroot/ in it; PROGRAM;
-# ISAS="neon generic", the kernels of the goldens; JOBS, how many networks run at a time (1);
+# ISAS="neon generic", the kernels of the goldens; AT_ONCE, how many networks run at a time (1);
 # SLOW=1 for plans, training ops and whole networks in 8 bits as well, in hours.
 # Ends with "N passed, N failed".
 set -u
@@ -83,7 +83,7 @@ goldens() {
     done < <(
         for network; do
             for isa in ${ISAS:-neon generic}; do
-                while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+                while [ "$(jobs -rp | wc -l)" -ge "${AT_ONCE:-1}" ]; do wait -n; done
                 golden "$isa" "$network" &
             done
         done
@@ -157,7 +157,7 @@ server=$!
 for _ in $(seq 3000); do
     port=$(sed -n 's/.*127\.0\.0\.1:\([1-9][0-9]*\).*/\1/p' "$scratch/out" "$scratch/err" |
         head -n 1)
-    [ -z "$port" ] || curl -sf "http://127.0.0.1:$port/readyz" >"$scratch/ready" && break
+    [ -n "$port" ] && curl -sf "http://127.0.0.1:$port/readyz" >"$scratch/ready" && break
     sleep 0.2
 done
 curl -sf "http://127.0.0.1:$port/healthz" >/dev/null
