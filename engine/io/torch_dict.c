@@ -99,14 +99,27 @@ static bool contains(const char *text, size_t length, const char *part)
     return false;
 }
 
+/* Parts of the names of averages of the weights: exponential ones, and those of torch's
+ * swa_utils (AveragedModel). */
+static const char *const averages[] = {"ema", "swa", "averaged"};
+
+static bool has_part(const char *path, const char *part)
+{
+    size_t length = strlen(part);
+    for (const char *match = path; (match = strcasestr(match, part)); match += length) {
+        bool begins = match == path || strchr("._-", match[-1]);
+        if (begins && (!match[length] || strchr("._-", match[length])))
+            return true;
+    }
+    return false;
+}
+
 /* Returns whether a path has a part "ema", as in "model_ema" and "ema.shadow", but not "schema". */
 static bool is_average(const char *path)
 {
-    for (const char *match = path; (match = strcasestr(match, "ema")); match += 3) {
-        bool begins = match == path || strchr("._-", match[-1]);
-        if (begins && (!match[3] || strchr("._-", match[3])))
+    for (size_t i = 0; i < ADL_COUNT(averages); i++)
+        if (has_part(path, averages[i]))
             return true;
-    }
     return false;
 }
 

@@ -25,7 +25,9 @@
 
 #define ADL_OPTION_KEY(s, ...)                                                                 \
     {"key", ADL_STRING(s, key), .metavar = "NAME",                                             \
-     .help = "entry of a PyTorch checkpoint that holds the weights", __VA_ARGS__}
+     .help = "entry of a PyTorch checkpoint that holds the weights; an average of them beside "   \
+             "them (EMA, SWA) is taken only if it is named, such as state_dict_ema",               \
+     __VA_ARGS__}
 
 #define ADL_OPTION_PREFIX(s)                                                                   \
     {"prefix", ADL_STRING(s, prefix), .metavar = "NAME",                                       \

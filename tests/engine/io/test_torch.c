@@ -107,6 +107,39 @@ static void checkpoints_and_their_metadata(void)
     }
 }
 
+/* Averages of the weights, as training scripts save them beside the weights: these are taken unless
+ * the user names the average, whose names lose the wrapper's prefix. */
+static void averages_are_taken_by_name(void)
+{
+    static const struct {
+        const char *file, *key;
+        size_t series;    /* of fc.weight; that of fc.bias is the next */
+        bool counted;     /* with the number of averaged networks */
+        const char *note; /* a part of it; NULL: none */
+    } cases[] = {
+        {"timm_ema.pth.tar", NULL, 0, false, "also --key \"state_dict_ema\""},
+        {"timm_ema.pth.tar", "state_dict_ema", 2, false, NULL},
+        {"torchvision_ema.pth", NULL, 4, false, "also --key \"model_ema\""},
+        {"torchvision_ema.pth", "model_ema", 2, true, NULL},
+        {"averaged.pth", NULL, 4, false, "also --key \"averaged_model\""},
+        {"averaged.pth", "averaged_model", 2, true, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct adl_tensors *set = read_golden(cases[i].file, cases[i].key);
+        if (!set)
+            continue;
+        const char *note = adl_tensors_note(set);
+        expect_series(set, "fc.weight", ADL_F32, "[5, 4]", cases[i].series, 20);
+        expect_series(set, "fc.bias", ADL_F32, "[5]", cases[i].series + 1, 5);
+        CU_ASSERT_EQUAL(adl_tensors_count(set), 2u + cases[i].counted);
+        if (cases[i].counted)
+            expect_tensor(set, "n_averaged", ADL_I64, "[]", &(double){2});
+        if (!note != !cases[i].note || (note && !strstr(note, cases[i].note)))
+            TEST_FAIL("%s: note %s", cases[i].file, note ? note : "none");
+        adl_tensors_free(set);
+    }
+}
+
 static void views_are_gathered(void)
 {
     static const char *const names[] = {"views.pth", "legacy_views.pth"};
@@ -261,6 +294,7 @@ static void stands_hostile_bytes(void)
 
 TEST_SUITE(torch, {"every container and protocol", every_container_and_protocol},
            {"checkpoints and their metadata", checkpoints_and_their_metadata},
+           {"averages are taken by name", averages_are_taken_by_name},
            {"views are gathered", views_are_gathered}, {"every dtype", every_dtype},
            {"parameters, and scalars beside them", parameters_and_scalars_beside_them},
            {"anything but a state_dict is refused", anything_but_a_state_dict_is_refused},

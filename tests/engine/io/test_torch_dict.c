@@ -94,6 +94,11 @@ static void the_state_dict_is_found(void)
         /* Averages are second to the weights themselves, and are mentioned. */
         {"{model:{w:1,b:2},model_ema:{w:3,b:4}}", NULL, "w b", "also --key \"model_ema\""},
         {"{ema:{model:{w:1}},model:{v:2}}", NULL, "v", "also --key \"ema.model\""},
+        {"{model_ema:{w:1},swa_model:{v:2},any:{u:3}}", NULL, "u", "\"swa_model\" (1 tensors)"},
+        {"{net_a:{w:1,b:2},averaged_model:{n_averaged:1,module.w:2,module.b:3}}", NULL, "w b",
+         "averaged_model"},
+        {"{n_averaged:1,module.w:2}", NULL, "n_averaged w", NULL},
+        {"{swap:{w:1},schema:{v:2},model:{u:3}}", NULL, "u", "also --key \"swap\""},
         /* A usual name counts more than others. */
         {"{state_dict:{w:1},student:{v:2}}", NULL, "w", "also --key \"student\""},
         /* Few tensors beside many are a loss or a statistic. */
