@@ -47,15 +47,25 @@ SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 # enough. The counters are not atomic, which would make the kernels many times slower;
 # a lost count does not matter where only zero or not is asked.
 COVERAGE_CFLAGS = $(if $(COVERAGE),$(if $(filter tests/%,$<),,--coverage -Wno-maybe-uninitialized))
-PACKAGES := libmicrohttpd gnutls jansson libjpeg libwebp spng zlib nettle expat
+# STATIC=1: a program that opens no library, of libraries that are all static and without TLS
+# (docs/deploy/static.sh makes them). TLS= leaves TLS out of another program too.
+STATIC ?=
+TLS ?= $(if $(STATIC),,1)
+PACKAGES := libmicrohttpd $(if $(TLS),gnutls) jansson libjpeg libwebp spng zlib nettle expat \
+	$(if $(STATIC),openblas)
+ifneq ($(STATIC),)
+override PKG_CONFIG += --static
+endif
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-fno-math-errno -ffp-contract=off -fPIE -fstack-protector-strong -pthread \
 	-DADL_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null) \
+	$(if $(STATIC),-DADL_STATIC) $(if $(TLS),,-DADL_NO_TLS) \
 	$(if $(WERROR),-Werror) \
 	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2)
-PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN)) \
+# musl gives threads a stack of 128 KiB where the program does not say how much they need.
+PROJECT_LDFLAGS := $(if $(STATIC),-static-pie -Wl$(comma)-z$(comma)stack-size=8388608,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN)) \
 	$(if $(COVERAGE),--coverage)
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -ldl
 
@@ -63,7 +73,8 @@ ENGINE_SRC := $(wildcard engine/*/*.c engine/*/*/*.c)
 MODELS_SRC := $(wildcard models/*.c models/*/*.c)
 SERVER_SRC := $(wildcard server/*.c server/*/*.c)
 ASSETS_SRC := $(wildcard server/*/*.S)
-TEST_SRC := $(wildcard $(foreach d,support models engine/* server/*,tests/$d/*.c))
+TEST_SRC := $(filter-out $(if $(TLS),,tests/server/api/test_server_tls.c),\
+	$(wildcard $(foreach d,support models engine/* server/*,tests/$d/*.c)))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 # Everything below web/ is part of the page but what its pictures were drawn from.
 WEB_FILES := $(sort $(filter-out web/examples/%.svg,$(shell find web -type f ! -name '.*'))) \
@@ -398,7 +409,7 @@ INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-
 	$(ZSHCOMPDIR)/_adl-server $(FISHCOMPDIR)/adl-server.fish \
 	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(MODELS:%=$(DATADIR)/adl-server/%)
 
-.PHONY: install uninstall dist deb oci clean
+.PHONY: install uninstall dist deb oci static clean
 #: make install         install program, man page, completions, systemd units, the models;
 #:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
 install: $(PROGRAM)
@@ -439,6 +450,12 @@ deb:
 OCI_LIBRARIES ?= libtiff.so.6
 oci: deb
 	@BUILD='$(BUILD)' OCI_LIBRARIES='$(OCI_LIBRARIES)' docs/deploy/oci.sh "$$(ls -t $(BUILD)/adl-server_*.deb | head -n 1)"
+
+#: make static          make a program that needs no shared library, of musl and libraries that are
+#:                      compiled for it once (in minutes, from Debian's sources), without TLS, TIFF,
+#:                      AVIF, HEIC and MPI: build/adl-server-VERSION-ARCH-static.tar.gz
+static:
+	@BUILD='$(BUILD)' MAKE='$(MAKE)' JOBS='$(JOBS)' docs/deploy/static.sh
 
 #: make clean           remove the build directory
 clean:

@@ -123,6 +123,32 @@ void adl_free(void *block)
     free(block);
 }
 
+/* musl's heap has nothing to set, and no block of more than 128 KiB stays in it. */
+
+void adl_mem_return_early(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+#endif
+}
+
+void adl_mem_limit_arenas(int count)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, count);
+#else
+    (void)count;
+#endif
+}
+
+void adl_mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 struct adl_mem_stats adl_mem_stats(void)
 {
     return (struct adl_mem_stats){

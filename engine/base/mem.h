@@ -46,6 +46,15 @@ void adl_mem_large_pages(void *block, size_t bytes);
 /* Frees a block; NULL is fine. */
 void adl_free(void *block);
 
+/* For a process that runs for long and decodes images, whose blocks are large and short-lived: they
+ * go back to the system as soon as they are freed. A hint, for glibc's heap. */
+void adl_mem_return_early(void);
+/* Keeps the heap from being divided among more than `count` groups of threads. To be called before
+ * they start. A hint, for glibc's heap. */
+void adl_mem_limit_arenas(int count);
+/* Returns the pages of freed blocks to the system, as far as the C library can. */
+void adl_mem_trim(void);
+
 struct adl_mem_stats {
     size_t live_bytes;  /* allocated and not yet freed */
     size_t peak_bytes;  /* the largest live_bytes so far */

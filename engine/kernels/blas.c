@@ -9,13 +9,18 @@
  * - If a buffer cannot be mapped, OpenBLAS's allocator tries again for ever, in those threads
  *   and in a product. So the address space is tried first, with a mapping that may fail,
  *   and then OpenBLAS is made to map its buffers. It never unmaps them, and each product takes
- *   the first that is free. */
+ *   the first that is free.
+ *
+ * A static program (ADL_STATIC) can open nothing and has OpenBLAS in it, in a build without
+ * threads: see docs/decisions/052-a-static-program-with-musl.md. */
 
 #include "kernels/blas.h"
 
 #include <assert.h>
 #include <cblas.h>
+#ifndef ADL_STATIC
 #include <dlfcn.h>
+#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +37,7 @@
 #define LIBRARY_BYTES (BUFFER_BYTES + 64 * ADL_MIB)
 
 static struct {
-    void *handle; /* NULL: not loaded */
+    bool loaded;
     __typeof__(cblas_sgemm) *sgemm;
     __typeof__(openblas_set_num_threads) *set_num_threads;
     __typeof__(openblas_get_config) *get_config;
@@ -69,6 +74,27 @@ static int try_address_space(size_t bytes, struct adl_error *err)
     return 0;
 }
 
+#ifdef ADL_STATIC
+
+/* As the library has them; its header does not declare the two. */
+void *blas_memory_alloc(int position);
+void blas_memory_free(void *buffer);
+
+static int open_library(struct adl_error *err)
+{
+    (void)err;
+    blas.sgemm = cblas_sgemm;
+    blas.set_num_threads = openblas_set_num_threads;
+    blas.get_config = openblas_get_config;
+    blas.get_corename = openblas_get_corename;
+    blas.get_parallel = openblas_get_parallel;
+    blas.memory_alloc = blas_memory_alloc;
+    blas.memory_free = blas_memory_free;
+    return 0;
+}
+
+#else
+
 static int find_functions(void *handle, struct adl_error *err)
 {
     const struct {
@@ -95,14 +121,8 @@ static int find_functions(void *handle, struct adl_error *err)
     return 0;
 }
 
-/* Loads OpenBLAS if it is not loaded; the caller holds the lock. A call after a failure tries
- * again, since there may be more memory then. */
-static int load(struct adl_error *err)
+static int open_library(struct adl_error *err)
 {
-    if (blas.handle)
-        return 0;
-    if (try_address_space(LIBRARY_BYTES, err) < 0)
-        return -1;
     void *handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return adl_fail(err, ADL_ERR_IO,
@@ -112,10 +132,23 @@ static int load(struct adl_error *err)
         dlclose(handle);
         return -1;
     }
+    return 0;
+}
+
+#endif
+
+/* Loads OpenBLAS if it is not loaded; the caller holds the lock. A call after a failure tries
+ * again, since there may be more memory then. */
+static int load(struct adl_error *err)
+{
+    if (blas.loaded)
+        return 0;
+    if (try_address_space(LIBRARY_BYTES, err) < 0 || open_library(err) < 0)
+        return -1;
     blas.set_num_threads(1);
     snprintf(blas.version, sizeof blas.version, "%s, core %s", blas.get_config(),
              blas.get_corename());
-    blas.handle = handle;
+    blas.loaded = true;
     return 0;
 }
 

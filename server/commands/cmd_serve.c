@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -360,9 +359,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     /* To be called before the first thread starts. Decoded images are large and
      * short-lived: above the mmap threshold they are returned to the system at
      * once, and two arenas keep the rest from fragmenting. */
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    adl_mem_limit_arenas(2);
+    adl_mem_return_early();
     json_object_seed(0);
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
     adl_option_strangers(adl_command_options(options->command), log_stranger, NULL);

@@ -412,8 +412,8 @@ static bool http_tls_options(const struct adl_tls *tls, struct MHD_OptionItem op
     size_t count = 0;
 
     if (tls) {
-        options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
-                                                   (void *)(uintptr_t)adl_tls_callback()};
+        options[count++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, adl_tls_callback()};
         options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
                                                    (void *)(uintptr_t)ADL_TLS_PRIORITIES};
     }

@@ -6,6 +6,10 @@
 
 #include "server/http/tls.h"
 
+#ifndef ADL_NO_TLS
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -269,9 +273,11 @@ static int retrieve(gnutls_session_t session, const gnutls_datum_t *authorities,
     return 0;
 }
 
-gnutls_certificate_retrieve_function2 *adl_tls_callback(void)
+void *adl_tls_callback(void)
 {
-    return retrieve;
+    gnutls_certificate_retrieve_function2 *callback = retrieve;
+
+    return (void *)(uintptr_t)callback;
 }
 
 ssize_t adl_tls_send(struct MHD_Connection *connection, const void *bytes, size_t length)
@@ -281,3 +287,5 @@ ssize_t adl_tls_send(struct MHD_Connection *connection, const void *bytes, size_
 
     return info ? gnutls_record_send(info->tls_session, bytes, length) : -1;
 }
+
+#endif

@@ -2,10 +2,10 @@
 #define ADL_SERVER_HTTP_TLS_H
 
 /* The certificate and key of a server that speaks TLS, which can be replaced while it runs, and the
- * authorities whose clients it takes. There is at most one per process. */
+ * authorities whose clients it takes. There is at most one per process.
+ *
+ * A program that was built without TLS (make TLS=) has none: adl_tls_create() fails. */
 
-#include <gnutls/abstract.h>
-#include <gnutls/gnutls.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,8 +36,8 @@ int64_t adl_tls_expires(struct adl_tls *tls);
 
 /* Returns the authorities of clients as PEM; NULL: none are asked for. */
 const char *adl_tls_client_ca(const struct adl_tls *tls);
-/* The callback of libmicrohttpd (MHD_OPTION_HTTPS_CERT_CALLBACK). */
-gnutls_certificate_retrieve_function2 *adl_tls_callback(void);
+/* Returns what libmicrohttpd takes as MHD_OPTION_HTTPS_CERT_CALLBACK, a function. */
+void *adl_tls_callback(void);
 
 /* Sends bytes on the session of a connection, without waiting; returns how many, or -1. */
 ssize_t adl_tls_send(struct MHD_Connection *connection, const void *bytes, size_t length);

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -300,8 +300,9 @@ static void close_all_but_socket(void)
 #else
     const unsigned last = STDERR_FILENO;
 #endif
-    close_range(0, last, 0);
-    close_range(ADL_DECODE_HELPER_SOCKET + 1, ~0u, 0);
+    /* Not every C library has a function for it. */
+    syscall(SYS_close_range, 0, last, 0);
+    syscall(SYS_close_range, ADL_DECODE_HELPER_SOCKET + 1, ~0u, 0);
 }
 
 /* Where memory is short, the kernel is to take this process and not the server. */
@@ -334,12 +335,11 @@ int adl_decode_helper_main(int argc, char *const *argv)
     /* A server that is killed while this one computes would not be missed before the end of that.
      */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    adl_mem_return_early();
     be_first_to_go();
     adl_image_prepare();
     start_a_thread(); /* the first one needs calls that no further one does */
-    mallopt(M_ARENA_MAX, 1);
+    adl_mem_limit_arenas(1);
     close_all_but_socket();
     if (adl_sandbox_enter(fd, memory, &err) < 0) {
         tell.said = ADL_DECODE_FAILED;

@@ -1,7 +1,6 @@
 /* Loads versions and changes names, while requests run. One thread at a time does; the design is in
  * registry.c. */
 
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ static void publish(struct adl_registry *registry, struct adl_registry_table *ta
     adl_registry_table_release(old);
     /* Weights, unpacked ones and those of old versions, have been freed; return their pages to the
      * system. */
-    malloc_trim(0);
+    adl_mem_trim();
 }
 
 /* --- loading --------------------------------------------------------------------------- */
@@ -89,7 +88,7 @@ int adl_registry_load(struct adl_registry *registry, const char *name, bool unle
     table = served ? adl_registry_copy(registry->table, err) : NULL;
     if (!table) {
         adl_served_release(served);
-        malloc_trim(0);
+        adl_mem_trim();
         return err->kind ? -1 : 0;
     }
     make_current(table, adl_registry_entry_of(table, name), served);
@@ -149,7 +148,7 @@ enum adl_problem adl_registry_put(struct adl_registry *registry, const char *nam
         table = adl_registry_copy(registry->table, err);
     if (!table) {
         adl_served_release(served);
-        malloc_trim(0);
+        adl_mem_trim();
         return problem_of_load(err->kind);
     }
     entry = adl_registry_entry_of(table, name);

@@ -165,12 +165,11 @@ static size_t address_bytes(void)
 
 static int limit_resources(size_t memory)
 {
-    static const int none[] = {RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE};
     const struct rlimit zero = {0, 0}, bytes = {memory + address_bytes(), memory + address_bytes()};
 
-    for (size_t i = 0; i < ADL_COUNT(none); i++)
-        if (setrlimit((__rlimit_resource_t)none[i], &zero) < 0)
-            return -1;
+    if (setrlimit(RLIMIT_CORE, &zero) < 0 || setrlimit(RLIMIT_FSIZE, &zero) < 0 ||
+        setrlimit(RLIMIT_MEMLOCK, &zero) < 0 || setrlimit(RLIMIT_MSGQUEUE, &zero) < 0)
+        return -1;
     /* A sanitizer reserves terabytes of addresses. */
     if (!SANITIZED && setrlimit(RLIMIT_AS, &bytes) < 0)
         return -1;

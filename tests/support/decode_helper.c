@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "server/serving/decode_helper.h"
+#include "support/arguments.h"
 
-__attribute__((constructor)) static void be_a_helper(int argc, char **argv)
+__attribute__((constructor)) static void be_a_helper(void)
 {
+    char **argv;
+    int argc = test_arguments(&argv);
+
     if (argc > 1 && !strcmp(argv[1], ADL_DECODE_HELPER))
         exit(adl_decode_helper_main(argc, argv));
 }

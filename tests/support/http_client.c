@@ -24,6 +24,7 @@
 #include "server/commands/command.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
+#include "support/arguments.h"
 #include "support/test.h"
 
 #define PATIENCE_MS 30000
@@ -45,10 +46,16 @@ static void signal_fails_memory(void)
 }
 
 /* With this variable set, the test program runs as adl-server. */
-__attribute__((constructor)) static void be_the_program(int argc, char **argv)
+__attribute__((constructor)) static void be_the_program(void)
 {
-    if (!getenv(AS_PROGRAM) || argc < 2)
+    char **argv;
+    int argc = test_arguments(&argv);
+
+    if (!getenv(AS_PROGRAM))
         return;
+    /* Rather than run the tests, which would start it again. */
+    if (argc < 2)
+        exit(2);
     /* A test that ends early leaves no server behind, which would hold the pipes of `make` open and
      * keep it waiting. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
