@@ -137,8 +137,8 @@ FLAGS_engine/kernels/neon_winograd.c := $(WINOGRAD_O) -ffp-contract=fast
 FLAGS_engine/kernels/neon_dot_int8.c := -O3 -march=armv8.2-a+dotprod
 endif
 FLAGS_engine/kernels/generic.c := -O3
-# On ARM the vectors that GCC 12 makes of its matrix product read a row that does not exist.
-FLAGS_engine/kernels/generic_int8.c := -O3$(if $(filter aarch64,$(ARCH)), -fno-tree-vectorize)
+# The vectors that GCC 12 makes of its matrix product read rows that do not exist.
+FLAGS_engine/kernels/generic_int8.c := -O3 -fno-tree-vectorize
 # Class maps are made while the engine waits, and loops over enlarged maps are much of what a small
 # network leaves to do.
 $(foreach f,boxes cam localize map_rule scoremap,$(eval FLAGS_engine/wsol/$f.c := -O3))

@@ -6,6 +6,8 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -404,6 +406,35 @@ static void conversions_match_the_definition(void)
     for_each_isa(check_conversions);
 }
 
+/* The last row of a matrix ends where a page ends, and the next page cannot be read: a compiler
+ * that makes vectors of a plain loop may read rows that do not exist, which ends the program on the
+ * day when the memory behind the matrix is not mapped. */
+static void rows_that_do_not_exist_are_not_read(void)
+{
+    static int16_t b[64 * 2 * 8] __attribute__((aligned(64)));
+    static float scale[8], shift[8];
+    static uint8_t bytes[4 * 8];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const struct adl_int8_out out = {
+        .scale = scale, .shift = shift, .hi = 255, .bytes = bytes, .ldo = 8};
+
+    CU_ASSERT_FATAL(pages != MAP_FAILED && mprotect(pages + 2 * page, page, PROT_NONE) == 0);
+    for (size_t steps = 1; steps <= 64; steps++)
+        for (int m = 1; m <= adl_int8_generic.mr; m++) {
+            const size_t lda = 4 * steps;
+            struct adl_int8_tile tile = {.a = pages + 2 * page - (size_t)m * lda,
+                                         .lda = lda,
+                                         .b = b,
+                                         .steps = steps,
+                                         .m = m,
+                                         .n = adl_int8_generic.nr,
+                                         .out = out};
+            adl_int8_generic.gemm(&tile);
+        }
+    munmap(pages, 3 * page);
+}
+
 TEST_SUITE(int8,
            {"random dense shapes match the definition", random_dense_shapes_match_the_definition},
            {"random depthwise shapes match the definition",
@@ -411,4 +442,5 @@ TEST_SUITE(int8,
            {"the ends of the range do not saturate", the_ends_of_the_range_do_not_saturate},
            {"shapes without kernels are refused", shapes_without_kernels_are_refused},
            {"pools match the definition", pools_match_the_definition},
-           {"conversions match the definition", conversions_match_the_definition});
+           {"conversions match the definition", conversions_match_the_definition},
+           {"rows that do not exist are not read", rows_that_do_not_exist_are_not_read});
