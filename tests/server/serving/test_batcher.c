@@ -545,16 +545,16 @@ static void slow_large_work_limits_itself(void)
     struct adl_job jobs[SLOW];
     struct adl_error err = {0};
     size_t length;
-    void *bytes = test_slow_picture(1500, &length);
+    void *bytes = test_slow_picture(3000, &length);
 
     most_wait_ms = 1;
     if (!bytes || !open_batcher(SLOW))
         return;
     most_wait_ms = 0;
-    for (int i = 0; i < SLOW; i++) {
+    for (int i = 0; i < SLOW; i++)
         jobs[i] = job_of(bytes, length);
-        TEST_OK(adl_batcher_submit(batcher, &jobs[i], 1, &err), &err);
-    }
+    /* At a time, so that the queue is never empty before the end. */
+    TEST_OK(adl_batcher_submit(batcher, jobs, SLOW, &err), &err);
     wait_for(SLOW);
     CU_ASSERT(adl_batcher_limit(batcher, ADL_LANE_LARGE) < SLOW);
     CU_ASSERT_EQUAL(adl_batcher_limit(batcher, ADL_LANE_SMALL), SLOW);
