@@ -45,7 +45,11 @@ __attribute__((constructor(101))) static void follow(void)
         map_shift(path);
 }
 
-int clock_gettime(clockid_t clock, struct timespec *now)
+/* The names that the linker sees are those of the C library. */
+int wall_clock_gettime(clockid_t clock, struct timespec *now) __asm__("clock_gettime");
+time_t wall_time(time_t *seconds) __asm__("time");
+
+int wall_clock_gettime(clockid_t clock, struct timespec *now)
 {
     int result = (int)syscall(SYS_clock_gettime, clock, now);
 
@@ -54,11 +58,11 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     return result;
 }
 
-time_t time(time_t *seconds)
+time_t wall_time(time_t *seconds)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME, &now);
+    wall_clock_gettime(CLOCK_REALTIME, &now);
     if (seconds)
         *seconds = now.tv_sec;
     return now.tv_sec;

@@ -2,8 +2,8 @@
 #define ADL_TESTS_SUPPORT_WALL_CLOCK_H
 
 /* Sets the time of day forward and back, for this process and the servers that it starts, as an
- * administrator or NTP does: CLOCK_REALTIME and time() jump, other clocks go on. The machine's clock
- * stays as it is. */
+ * administrator or NTP does: CLOCK_REALTIME and time() jump, other clocks go on. The machine's
+ * clock stays as it is. */
 
 #include <stdint.h>
 

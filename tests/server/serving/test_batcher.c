@@ -520,7 +520,8 @@ static void large_work_leaves_places(void)
         large[i].sender.connection = i;
         TEST_OK(adl_batcher_submit(batcher, &large[i], 1, &err), &err);
     }
-    late = large[0];
+    late = held_job(false);
+    late.read_ms = 1000;
     late.sender.connection = PLACES;
     CU_ASSERT(adl_batcher_submit(batcher, &late, 1, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
