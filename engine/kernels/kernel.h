@@ -142,6 +142,20 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+/* out = (x - mean) / sqrt(variance + eps) scale[c] + shift[c], with the mean and the variance over
+ * the channels of a pixel. scale and shift may each be NULL. out may be x. */
+struct adl_layernorm_rows {
+    const float *x;
+    size_t ldx;
+    const float *scale;
+    const float *shift;
+    float *out;
+    size_t ldo;
+    size_t pixels;
+    size_t channels;
+    float eps;
+};
+
 /* Functions of one element, of which some have numbers a and b. */
 enum adl_curve {
     ADL_CURVE_NONE,         /* x */
@@ -212,6 +226,7 @@ struct adl_kernels {
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);
     void (*pointwise)(const struct adl_pointwise *job);
+    void (*layernorm)(const struct adl_layernorm_rows *job); /* NULL: there is no such kernel */
     /* out[c] = mean over the pixels of x[pixel ldx + c]. */
     void (*mean)(const float *x, size_t ldx, size_t pixels, size_t channels, float *out);
     /* y[k] = bias[k] + sum over i < c of weight[k c + i] x[i], for k < rows. bias may be

@@ -122,6 +122,55 @@ static void ISA(pointwise)(const struct adl_pointwise *j)
     }
 }
 
+/* Sums of a pixel's values, or with `square` of the squares of their distances from the mean, in
+ * four sums, so that no addition waits for the one before it. */
+INLINE float layernorm_sum(const float *x, size_t channels, vec mean, const int square)
+{
+    vec sum[4] = {{0}};
+    size_t c = 0;
+    for (; c + 4 * VEC <= channels; c += 4 * VEC)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < 4; v++) {
+            vec d = vec_load(x + c + v * VEC) - mean;
+            if (square)
+                d *= d;
+            sum[v] += d;
+        }
+    for (; c + VEC <= channels; c += VEC) {
+        vec d = vec_load(x + c) - mean;
+        if (square)
+            d *= d;
+        sum[0] += d;
+    }
+    float all = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (; c < channels; c++) {
+        float d = x[c] - mean[0];
+        all += square ? d * d : d;
+    }
+    return all;
+}
+
+static void ISA(layernorm)(const struct adl_layernorm_rows *j)
+{
+    const float count = (float)j->channels;
+    for (size_t i = 0; i < j->pixels; i++) {
+        const float *x = j->x + i * j->ldx;
+        float *out = j->out + i * j->ldo;
+        const vec mean = vec_set1(layernorm_sum(x, j->channels, vec_set1(0), 0) / count);
+        float variance = layernorm_sum(x, j->channels, mean, 1) / count;
+        const vec factor = vec_set1(1 / __builtin_sqrtf(variance + j->eps));
+        for (size_t c = 0; c < j->channels; c += VEC) {
+            size_t n = j->channels - c;
+            vec v = (map_load(x + c, n) - mean) * factor;
+            if (j->scale)
+                v *= map_load(j->scale + c, n);
+            if (j->shift)
+                v += map_load(j->shift + c, n);
+            map_store(out + c, n, v);
+        }
+    }
+}
+
 /* Vectors of channels whose means are computed at a time, so that each pixel is read in long
  * contiguous pieces. */
 #define MEAN_VECTORS 4
@@ -198,7 +247,7 @@ static float ISA(fma_burst)(size_t rounds, float x)
  * fma_flops, a multiply-add counts as two operations of each lane. */
 #define ADL_MAP_LOOPS                                                                              \
     .maxpool = ISA(maxpool), .avgpool = ISA(avgpool), .pointwise = ISA(pointwise),                 \
-    .mean = ISA(mean), .linear = ISA(linear), .fma = ISA(fma_burst),                               \
+    .layernorm = ISA(layernorm), .mean = ISA(mean), .linear = ISA(linear), .fma = ISA(fma_burst),  \
     .fma_flops = 2 * VEC * FMA_CHAINS
 
 #endif

@@ -66,6 +66,26 @@ static bool fuse_curve(struct adl_plan *plan, struct plan_step *step)
     return true;
 }
 
+/* Fuses layernorm(x) scale + shift, and such a step after that. Its node becomes that of the layer
+ * norm alone. */
+static bool fuse_norm(struct adl_plan *plan, struct plan_step *step)
+{
+    if (step->kind != PLAN_POINTWISE || !step->scale || step->vector >= 0 || !plan_is_open(step))
+        return false;
+    struct plan_step *norm = sole_producer(plan, step->input);
+    if (!norm || norm->kind != PLAN_LAYERNORM)
+        return false;
+    for (int c = 0; norm->scale && c < plan->values[step->output].shape.c; c++) {
+        step->bias[c] += norm->bias[c] * step->scale[c];
+        step->scale[c] *= norm->scale[c];
+    }
+    norm->scale = step->scale;
+    norm->bias = step->bias;
+    norm->output = step->output;
+    step->kind = PLAN_DEAD;
+    return true;
+}
+
 /* Returns whether the step is a + b, possibly with a clamp, and nothing else. */
 static bool is_addition(const struct plan_step *step)
 {
@@ -130,7 +150,7 @@ int plan_fuse(struct adl_plan *plan, struct adl_error *err)
         for (int i = 0; i < plan->step_count; i++) {
             struct plan_step *step = &plan->steps[i];
             changed |= fuse_residual(plan, step) || fuse_scaled_add(plan, step) ||
-                       fuse_clamp(plan, step) || fuse_curve(plan, step);
+                       fuse_clamp(plan, step) || fuse_curve(plan, step) || fuse_norm(plan, step);
         }
     }
     return 0;

@@ -49,6 +49,7 @@ enum plan_kind {
     PLAN_ELEMENTWISE, /* the op's own `elementwise` */
     PLAN_MAXPOOL,
     PLAN_AVGPOOL,
+    PLAN_LAYERNORM, /* layer norm, then x scale + shift */
     PLAN_MEAN,
     PLAN_LINEAR,
     PLAN_CONCAT,

@@ -135,6 +135,8 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
         step->vector = step->node->inputs[1];
     } else if (def == &adl_op_sigmoid) {
         step->kind = PLAN_SIGMOID;
+    } else if (def == &adl_op_layernorm && plan->kernels->layernorm) {
+        step->kind = PLAN_LAYERNORM;
     } else if (def == &adl_op_maxpool) {
         step->kind = PLAN_MAXPOOL;
     } else if (def == &adl_op_avgpool) {

@@ -199,6 +199,7 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_CONV: return step->int8 ? "int8" : step->first ? "separable" : step->algorithm->name;
     case PLAN_POINTWISE: return "pointwise";
     case PLAN_SIGMOID: return "sigmoid";
+    case PLAN_LAYERNORM: return "layernorm";
     case PLAN_MAXPOOL: return "maxpool";
     case PLAN_AVGPOOL: return "avgpool";
     case PLAN_MEAN: return "mean";

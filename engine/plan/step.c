@@ -43,6 +43,7 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_IDENTITY:
     case PLAN_POINTWISE:
     case PLAN_SIGMOID:
+    case PLAN_LAYERNORM:
     case PLAN_ELEMENTWISE: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
     case PLAN_CONCAT:
     case PLAN_PLAIN: return 1;
@@ -80,6 +81,25 @@ static void step_run_pointwise(const struct adl_plan *plan, const struct plan_st
         job.residual = plan_step_data(plan, bindings, step->residual) + first * job.ldr;
     }
     plan->kernels->pointwise(&job);
+}
+
+static void step_run_layernorm(const struct adl_plan *plan, const struct plan_step *step,
+                               const struct plan_bindings *bindings, size_t task)
+{
+    const struct adl_layernorm_attr *attr = step->node->attr;
+    const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
+    size_t pixels = step_task_pixels(y->shape), first = task * pixels;
+    plan->kernels->layernorm(&(struct adl_layernorm_rows){
+        .x = plan_step_data(plan, bindings, step->input) + first * x->ld,
+        .ldx = x->ld,
+        .scale = step->scale,
+        .shift = step->bias,
+        .out = plan_step_data(plan, bindings, step->output) + first * y->ld,
+        .ldo = y->ld,
+        .pixels = ADL_MIN(pixels, step_pixels(y->shape) - first),
+        .channels = (size_t)y->shape.c,
+        .eps = (float)attr->eps,
+    });
 }
 
 static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step *step,
@@ -260,6 +280,7 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
     case PLAN_IDENTITY:
     case PLAN_POINTWISE: step_run_pointwise(plan, step, bindings, task); break;
     case PLAN_SIGMOID: step_run_sigmoid(plan, step, bindings, task); break;
+    case PLAN_LAYERNORM: step_run_layernorm(plan, step, bindings, task); break;
     case PLAN_ELEMENTWISE: step_run_elementwise(plan, step, bindings, task); break;
     case PLAN_MAXPOOL:
     case PLAN_AVGPOOL: step_run_window(plan, step, bindings, task); break;

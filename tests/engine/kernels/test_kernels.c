@@ -307,6 +307,53 @@ static void pointwise(void)
     for_each_isa(pointwise_of);
 }
 
+/* Values around 3, so that the variance is not what the squares alone would give. */
+static void layernorm_of(const struct adl_kernels *kernels)
+{
+    enum { PIXELS = 3, LD = 103 };
+    float *x = random_floats("x", PIXELS * LD), *scale = random_floats("s", LD);
+    float *shift = random_floats("b", LD);
+    for (size_t i = 0; i < PIXELS * LD; i++)
+        x[i] += 3;
+    for (size_t i = 0; kernels->layernorm && i < sizeof widths / sizeof *widths; i++)
+        for (int mask = 0; mask < 4; mask++) {
+            float out[PIXELS * LD];
+            size_t n = widths[i];
+            for (size_t p = 0; p < PIXELS * LD; p++)
+                out[p] = 77;
+            kernels->layernorm(&(struct adl_layernorm_rows){.x = x,
+                                                            .ldx = LD,
+                                                            .scale = mask & 1 ? scale : NULL,
+                                                            .shift = mask & 2 ? shift : NULL,
+                                                            .out = out,
+                                                            .ldo = LD,
+                                                            .pixels = PIXELS,
+                                                            .channels = n,
+                                                            .eps = 1e-3f});
+            for (size_t p = 0; p < PIXELS; p++) {
+                double mean = 0, variance = 0;
+                for (size_t c = 0; c < n; c++)
+                    mean += (double)x[p * LD + c] / (double)n;
+                for (size_t c = 0; c < n; c++)
+                    variance += pow((double)x[p * LD + c] - mean, 2) / (double)n;
+                for (size_t c = 0; c < LD; c++) {
+                    double want = ((double)x[p * LD + c] - mean) / sqrt(variance + 1e-3) *
+                                      (mask & 1 ? (double)scale[c] : 1) +
+                                  (mask & 2 ? (double)shift[c] : 0);
+                    CU_ASSERT(fabs((double)out[p * LD + c] - (c < n ? want : 77)) < 1e-5);
+                }
+            }
+        }
+    adl_free(shift);
+    adl_free(scale);
+    adl_free(x);
+}
+
+static void layernorm(void)
+{
+    for_each_isa(layernorm_of);
+}
+
 static void mean_and_linear_of(const struct adl_kernels *kernels)
 {
     enum { PIXELS = 49, LD = 103, ROWS = 3 };
@@ -410,7 +457,7 @@ static void blas_multiplies(void)
 
 TEST_SUITE(kernels, {"convolutions equal the definition", convolutions},
            {"convolutions of random shapes", random_convolutions},
-           {"pointwise, with every combination of its parts", pointwise},
+           {"pointwise, with every combination of its parts", pointwise}, {"layer norm", layernorm},
            {"mean and linear", mean_and_linear}, {"pooling", pooling},
            {"products through OpenBLAS", blas_multiplies});
 TEST_SLOW(random_convolutions);
