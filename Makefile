@@ -286,7 +286,8 @@ check-arm: all
 #:                      and the installed service under systemd, in a Debian 12 in a container (needs
 #:                      root; the Debian is made once, in the build directory); and the package of
 #:                      make deb, installed, upgraded and purged there, and built twice,
-#:                      and the image of make oci, run in namespaces
+#:                      and the image of make oci, run in namespaces,
+#:                      and the program of make static, which has to compute the same bits
 soak: $(PROGRAM)
 	@.ci/deps --optional soak
 	@SLOW=1 $(MAKE) --no-print-directory SAN=address,undefined check
@@ -302,6 +303,7 @@ soak: $(PROGRAM)
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/package.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/image.sh; status=$$?; [ $$status = 77 ] || exit $$status
+	@BUILD='$(BUILD)' PROGRAM='$(PROGRAM)' tests/soak/static.sh --twice; status=$$?; [ $$status = 77 ] || exit $$status
 
 # Each fuzz target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(if $(LIBFUZZER),,$(OBJ)/tests/fuzz/driver.c.o) $(TESTED_OBJ)

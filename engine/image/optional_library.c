@@ -20,6 +20,7 @@ static bool find_functions(const struct adl_optional_library *library, void *han
     return true;
 }
 
+/* musl's dlopen() in a static program opens nothing. */
 static bool try_to_open(const struct adl_optional_library *library)
 {
     void *handle = dlopen(library->file, RTLD_LAZY | RTLD_LOCAL);
@@ -44,8 +45,14 @@ int adl_optional_open(struct adl_optional_library *library, struct adl_error *er
     pthread_mutex_unlock(&lock);
     if (there)
         return 0;
+#ifdef ADL_STATIC
+    return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                    "%s is read with %s, which this program cannot open, since it is static",
+                    library->formats, library->file);
+#else
     return adl_fail(err, ADL_ERR_UNSUPPORTED,
                     "%s is read with %s, which is not installed here (on Debian it is the package "
                     "%s)",
                     library->formats, library->file, library->package);
+#endif
 }

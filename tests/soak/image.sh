@@ -37,7 +37,7 @@ root=$work/root
 mkdir -p "$root"
 tar -C "$root" -xzf "$name.rootfs.tar.gz"
 mkdir -p "$root/proc" # a runtime makes it
-cp web/examples/umbrella.jpg "$root/tmp/"
+cp web/examples/umbrella.jpg tests/golden/images/jpeg.tif "$root/tmp/"
 echo a-token-of-the-test >"$root/etc/adl-server/token"
 chmod 444 "$root/etc/adl-server/token"
 # inside SHELL_WORDS: with $run as the beginning of a command in the image.
@@ -52,6 +52,8 @@ inside() {
 {
     inside '$run localize /tmp/umbrella.jpg' | grep umbrella
     verdict $? "the program localizes an umbrella, not as root"
+    inside '$run localize --json /tmp/jpeg.tif' | grep -q '"predictions"'
+    verdict $? "and reads a TIFF, by the library that it opens"
     inside '$run serve' >"$work/out" 2>&1
     [ $? = 2 ] && grep -q no-auth "$work/out"
     verdict $? "without tokens it serves nobody: $(head -c 200 "$work/out")"
