@@ -22,8 +22,9 @@ bool adl_torch_sniff(const void *bytes, size_t length);
  * ("ckpt.model", "models.0"), or a prefix of the names of the wanted tensors, which ends before
  * a dot. If it is NULL, or if the entry holds no tensors directly, all dicts below are
  * searched. Dicts of optimizers and those with at most half as many tensors as the largest do
- * not count, and averages of the weights ("ema", "swa", "averaged") only if there is no other dict. If several are
- * left, the one with a usual name (state_dict, model_state_dict, model, net, weights, params,
+ * not count, and averages of the weights ("ema", "swa", "averaged") only if there is no other dict.
+ * If several are left, the one with a usual name (state_dict, model_state_dict, model, net,
+ * weights, params,
  * ...) is taken; otherwise the call fails and lists them. If an entry below the top object was
  * chosen, the note of the result says so (adl_tensors_note). Scalars and strings at the top
  * level (epoch, architecture) become metadata "torch.KEY".
