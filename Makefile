@@ -109,16 +109,18 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 
 # With a sanitizer's checks, Winograd's unrolled loops take minutes to compile at -O3.
 WINOGRAD_O := $(if $(SAN),-O1,-O3)
-# Only the kernel files, and one that resizes, may use instructions beyond the baseline of the architecture,
-# because the program decides at run time which of them it calls. They alone may contract
-# a product and a sum to an FMA. The files of another architecture are compiled to nothing.
+# So would tiles of many pixels (grouped_loops.h, depthwise_wide_loops.h).
+TILES := $(if $(SAN),-DADL_SMALL_TILES)
+# Only the kernel files, and one that resizes, may use instructions beyond the baseline of the
+# architecture, because the program decides at run time which of them it calls. Kernels alone may
+# contract a product and a sum to an FMA. The files of another architecture are compiled to nothing.
 ifeq ($(ARCH),x86_64)
 FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
 FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
-FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2)
+FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2) $(TILES)
 FLAGS_engine/kernels/avx2_strassen.c := -O3 $(FLAGS_avx2)
 FLAGS_engine/kernels/avx2_winograd.c := $(WINOGRAD_O) $(FLAGS_avx2)
-FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512)
+FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512) $(TILES)
 FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
 # The last bits of 8-bit inference are defined without FMA (engine/kernels/int8.h).
@@ -131,12 +133,12 @@ FLAGS_engine/image/resize_avx2.c := -mavx2
 FLAGS_engine/kernels/avx512_bf16.c := -O3 $(FLAGS_avx512) -mavx512bw -mavx512bf16
 else ifeq ($(ARCH),aarch64)
 # Every processor of 64 bits has NEON and FMA.
-FLAGS_engine/kernels/neon.c := -O3 -ffp-contract=fast
+FLAGS_engine/kernels/neon.c := -O3 -ffp-contract=fast $(TILES)
 FLAGS_engine/kernels/neon_strassen.c := -O3 -ffp-contract=fast
 FLAGS_engine/kernels/neon_winograd.c := $(WINOGRAD_O) -ffp-contract=fast
 FLAGS_engine/kernels/neon_dot_int8.c := -O3 -march=armv8.2-a+dotprod
 endif
-FLAGS_engine/kernels/generic.c := -O3
+FLAGS_engine/kernels/generic.c := -O3 $(TILES)
 # The vectors that GCC 12 makes of its matrix product read rows that do not exist.
 FLAGS_engine/kernels/generic_int8.c := -O3 -fno-tree-vectorize
 # Class maps are made while the engine waits, and loops over enlarged maps are much of what a small

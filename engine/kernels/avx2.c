@@ -14,8 +14,6 @@
 #include "kernels/depthwise_loops.h"
 /* Ten accumulators, three weights, a pixel and the numbers of lanes are 15 of the 16 registers. */
 #define GROUPED_PIXELS 10
-#define EACH_PIXEL_COUNT(CASE)                                                                     \
-    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
 #include "kernels/grouped_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"

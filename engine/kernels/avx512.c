@@ -14,10 +14,6 @@
 #include "kernels/depthwise_wide_loops.h"
 /* The widths of maps are usually multiples of 7. */
 #define GROUPED_PIXELS 14
-#define EACH_PIXEL_COUNT(CASE)                                                                     \
-    CASE(1)                                                                                        \
-    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)     \
-        CASE(13) CASE(14)
 #include "kernels/grouped_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"

@@ -59,20 +59,23 @@ INLINE void depthwise_tile(const struct adl_depthwise_rows *j, const float *cons
     }
 }
 
-/* Computes one output row, in tiles of 14, 7, 4, 2 and 1: maps are often multiples of 7 wide. */
+/* Computes one output row, in tiles of 14, 7, 4, 2 and 1: maps are often multiples of 7 wide.
+ * With ADL_SMALL_TILES, which a sanitizer's build sets, only the last two are compiled. */
 INLINE void depthwise_tiles(const struct adl_depthwise_rows *j, const float *const *rows,
                             float *out, size_t c, size_t n, const int s, const int stride,
                             const int whole)
 {
     int q = 0;
-#if DEPTHWISE_PIXELS >= 14
+#if DEPTHWISE_PIXELS >= 14 && !defined(ADL_SMALL_TILES)
     for (; q + 14 <= j->q; q += 14)
         depthwise_tile(j, rows, out, c, n, q, 14, s, stride, whole);
 #endif
+#ifndef ADL_SMALL_TILES
     for (; q + 7 <= j->q; q += 7)
         depthwise_tile(j, rows, out, c, n, q, 7, s, stride, whole);
     for (; q + 4 <= j->q; q += 4)
         depthwise_tile(j, rows, out, c, n, q, 4, s, stride, whole);
+#endif
     for (; q + 2 <= j->q; q += 2)
         depthwise_tile(j, rows, out, c, n, q, 2, s, stride, whole);
     for (; q < j->q; q++)

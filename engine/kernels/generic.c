@@ -8,8 +8,6 @@
 #include "kernels/bf16_loops.h"
 /* With a weight and a pixel at a time, 16 registers hold these accumulators. */
 #define GROUPED_PIXELS 10
-#define EACH_PIXEL_COUNT(CASE)                                                                     \
-    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10)
 #include "kernels/grouped_loops.h"
 #include "kernels/train_loops.h"
 

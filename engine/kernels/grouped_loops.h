@@ -4,8 +4,7 @@
 /* Convolution in groups of few channels, written for the type `vec` as map_loops.h is. kernel.h
  * specifies the kernel. Beside the names of an instruction set's *_vec.h the including file defines
  *
- *     GROUPED_PIXELS          the most pixels of a tile, as many as there are registers for
- *     EACH_PIXEL_COUNT(CASE)  CASE(n) for each n from 1 to that
+ *     GROUPED_PIXELS    the most pixels of a tile, as many as there are registers for: 10 or 14
  *
  * A tile is some pixels of a line and one vector of output channels, with an accumulator for each
  * pixel. For each row of the kernel and each input channel of a group the S vectors of weights are
@@ -16,6 +15,11 @@
  * group (VEC_PICKS in the *_vec.h). */
 
 #include "kernels/kernel.h"
+
+#ifdef ADL_SMALL_TILES /* set by a sanitizer's build, whose checks take long to compile */
+#undef GROUPED_PIXELS
+#define GROUPED_PIXELS 3
+#endif
 
 /* Adds the products of the S taps of one row of the kernel and one input channel; x is the first
  * pixel of the tile. m, picks, s and stride are constants at each call; s and stride are 0 where
@@ -108,7 +112,24 @@ INLINE void grouped_line(const struct adl_grouped_line *j, const int picks, cons
         switch (m) {
 #define CASE(n)                                                                                    \
     case n: grouped_tile(j, q, start, sums, n, picks, s, stride); break;
-            EACH_PIXEL_COUNT(CASE)
+            CASE(1)
+            CASE(2)
+            CASE(3)
+#if GROUPED_PIXELS >= 10
+            CASE(4)
+            CASE(5)
+            CASE(6)
+            CASE(7)
+            CASE(8)
+            CASE(9)
+            CASE(10)
+#endif
+#if GROUPED_PIXELS >= 14
+            CASE(11)
+            CASE(12)
+            CASE(13)
+            CASE(14)
+#endif
 #undef CASE
         }
         ISA(grouped_store)(j, q, sums, m);
