@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a program that is linked with no shared library, not even with a C library; `make static` calls
-# it. It runs on any Linux of its architecture from 3.2 on, whatever is installed there. The C library is
+# it. It runs on any Linux of its architecture, whatever is installed there. The C library is
 # musl, and the others are compiled for it from the source packages of the Debian on which this runs,
 # with Debian's patches. TLS and what is opened at run time (TIFF, AVIF, HEIC, MPI) are left out;
 # OpenBLAS is in it. docs/decisions/052 says why so.
@@ -131,13 +131,14 @@ Requires.private: %s\nCflags: -I${prefix}/include\n' "$1" "$1" "$2" "$3" "${4-}"
 version() { sed -n "s/^$1 \([0-9]*:\)\{0,1\}\([^-+]*\).*/\2/p" "$root/src/list"; }
 # objects LIBRARY SOURCE...: compiles the sources of a small library, in the current directory.
 objects() {
-    local name=$1 source
+    local name=$1 source compiled=()
     shift
     for source; do
         # shellcheck disable=SC2086 # words
         $CC $CFLAGS -I. -c "$source" -o "${source##*/}.o"
+        compiled+=("${source##*/}.o")
     done
-    ar rcs "$root/lib/lib$name.a" "${@/%/.o}"
+    ar rcs "$root/lib/lib$name.a" "${compiled[@]}"
 }
 by_configure() {
     mkdir -p b

@@ -34,7 +34,7 @@ model=$top/share/adl-server/default.safetensors
 ! readelf -d "$static" | grep -E 'NEEDED|RPATH' && ! readelf -l "$static" | grep INTERP
 verdict $? "it needs no library and no loader: $(stat -c '%s bytes' "$static")"
 cp web/examples/umbrella.jpg "$top/photo.jpg"
-env -i unshare --map-root-user chroot "$top" /bin/adl-server localize \
+env -i PATH="$PATH" unshare --map-root-user chroot "$top" /bin/adl-server localize \
     --model /share/adl-server/default.safetensors /photo.jpg 2>&1 | grep umbrella
 verdict $? "it localizes where there is nothing else, not even /proc"
 env -i "$static" info "$model" >"$work/info" && grep -q mobilenet_v1 "$work/info"
@@ -128,7 +128,7 @@ verdict $? "unit tests: $(grep FAIL "$work/unit" | head -n 5) $(tail -n 1 "$work
 
 if [ "${1-}" = --twice ]; then
     mkdir "$work/tree"
-    git ls-files -z | xargs -0 cp --parents -t "$work/tree"
+    git ls-files -z | xargs -0 cp -P --parents -t "$work/tree"
     again=$(cd "$work/tree" && BUILD=elsewhere docs/deploy/static.sh "$work/b" 2>"$work/again")
     cmp "$archive" "$again"
     verdict $? "made again in another directory, with its libraries: $(sha256sum <"$archive" | cut -c 1-16)"
