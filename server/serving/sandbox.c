@@ -63,6 +63,7 @@
 /* Skips the next instruction unless the loaded value is this one; skips it if a bit is set. */
 #define IF_EQUAL(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1)
 #define UNLESS_BIT(bit) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bit), 1, 0)
+#define WITHOUT_BIT(bit) BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(unsigned)(bit))
 /* Skips so many instructions unless the number of the call is this one. */
 #define IF_CALL(name, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)__NR_##name, 0, (skip))
 #define LET(name) IF_CALL(name, 1), ALLOW
@@ -100,7 +101,12 @@ static int filter_calls(int fd)
         /* waiting for a lock that nobody holds, and the end */
         LET(futex),
         /* a thread */
-        LET_EQUAL(clone, 0, THREAD_FLAGS),
+        IF_CALL(clone, 5),
+        LOAD_ARGUMENT(0),
+        WITHOUT_BIT(CLONE_DETACHED), /* musl sets it, and Linux ignores it */
+        IF_EQUAL(THREAD_FLAGS),
+        ALLOW,
+        KILL,
         IF_CALL(clone3, 1),
         END(SECCOMP_RET_ERRNO | ENOSYS),
         LET(set_robust_list),
