@@ -81,12 +81,12 @@ static void weighted_cam(const struct adl_session *session, int index, int class
 {
     size_t classes = adl_plan_class_count(adl_session_plan(session)), best[ADL_LIMIT_MAP_CLASSES];
     size_t count = best_ids(session, index, class_id, rule, classes, best);
-    float weights[ADL_LIMIT_CLASS_CHANNELS], mean[ADL_LIMIT_CLASS_CHANNELS];
+    float weights[ADL_LIMIT_CLASS_CHANNELS], mean[ADL_LIMIT_CLASS_CHANNELS] = {0};
     const float *rows[1] = {mean};
 
     for (size_t i = 0; i < count; i++) {
-        adl_session_class_weights(session, index, best[i], i ? weights : mean);
-        for (size_t c = 0; i && c < channels; c++)
+        adl_session_class_weights(session, index, best[i], weights);
+        for (size_t c = 0; c < channels; c++)
             mean[c] += weights[c];
     }
     for (size_t c = 0; count > 1 && c < channels; c++)
