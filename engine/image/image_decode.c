@@ -212,7 +212,7 @@ struct sizes_target {
     const struct adl_image *sizes; /* their sides alone */
     int count;
     struct adl_row_resizer **resizers; /* [count] */
-    uint8_t *block; /* owned; ROW_OFFSET bytes and the row */
+    uint8_t *block;                    /* owned; ROW_OFFSET bytes and the row */
     int width;
 };
 

@@ -283,7 +283,8 @@ static void render_models(const struct adl_metrics_state *state, struct adl_str 
     family(out, "adl_queue_depth", "gauge", "Images queued or in progress.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_queue_depth", "model", models[i].name, (double)models[i].queue_depth);
-    family(out, "adl_batch_size", "histogram", "Number of images that the network ran on at a time.");
+    family(out, "adl_batch_size", "histogram",
+           "Number of images that the network ran on at a time.");
     for (size_t i = 0; i < count; i++)
         histogram(out, "adl_batch_size", "model", models[i].name, &models[i].metrics->batch_size,
                   &adl_buckets_batch);

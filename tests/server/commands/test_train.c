@@ -133,8 +133,8 @@ static size_t localize(const struct adl_model *model, bool red, int *class_id)
                                             .w = map.w,
                                             .input_h = model->input_h,
                                             .input_w = model->input_w};
-    TEST_OK(adl_localize_map(&model->map, &class_map, ADL_BOXES_LARGEST, true, TRAIN_SIDE, TRAIN_SIDE,
-                             &found, &err),
+    TEST_OK(adl_localize_map(&model->map, &class_map, ADL_BOXES_LARGEST, true, TRAIN_SIDE,
+                             TRAIN_SIDE, &found, &err),
             &err);
     size_t boxes = found.box_count;
     adl_localization_release(&found);
