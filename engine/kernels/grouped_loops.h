@@ -29,7 +29,7 @@ INLINE void grouped_taps(const struct adl_grouped_line *j, const float *x, const
                          const int stride)
 {
 #if VEC_PICKS
-    const vec_index lanes = picks ? vec_index_at(j->lanes) + (int)c : vec_index_at(j->lanes);
+    const vec_index lanes = picks ? vec_index_at(j->lanes) + (int)c : (vec_index){0};
 #define GROUPED_LOAD(p) (picks ? vec_pick(vec_load(p), lanes) : vec_set1((p)[c]))
 #else
     (void)picks;
