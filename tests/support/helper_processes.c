@@ -49,6 +49,7 @@ int helper_processes(pid_t pid, pid_t found[MAX_HELPER_PROCESSES])
 bool helper_process_ended(pid_t pid)
 {
     char path[64], text[300], state = ' ';
+    long threads = 0;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     for (int waited = 0; waited < 10000; waited += 10) {
@@ -57,7 +58,12 @@ bool helper_process_ended(pid_t pid)
             return true;
         const char *end = fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
         fclose(file);
-        if (end && sscanf(end + 1, " %c", &state) == 1 && (state == 'Z' || state == 'X'))
+        /* As long as it has another thread, one of a sanitizer say, its socket may be open. */
+        if (end &&
+            sscanf(end + 1,
+                   " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld",
+                   &state, &threads) == 2 &&
+            (state == 'Z' || state == 'X') && threads <= 1)
             return true;
         poll(NULL, 0, 10);
     }
