@@ -62,7 +62,6 @@ struct settings {
     int header_timeout, idle_timeout;
     int decode_threads;
     int isolate_decoders;
-    int decoder_nice;
     bool fast_decode, exact_decode;
     int timeout;
     int drain_timeout, drain_delay;
@@ -167,7 +166,6 @@ static int open_decoders(struct adl_server *server, const struct settings *s, st
         .most = 2 * s->decode_threads + (s->annotations != NULL),
         .file_bytes = s->max_body,
         .memory = server->memory + DECODER_SPARE_BYTES,
-        .nice = s->decoder_nice,
         .limit_s = (unsigned)s->timeout,
         .metrics = &server->metrics,
     };
@@ -503,10 +501,6 @@ static const struct adl_option table[] = {
      .value = "auto", .metavar = "WHEN",
      .help = "decode images in processes of their own that can open no file and no connection; "
              "auto: where the system allows it"},
-    {"decoder-nice", ADL_INT(struct settings, decoder_nice), .value = "0", .min = 0, .max = 19,
-     .metavar = "N",
-     .help = "let these processes give way to the network: by how much their nice value is higher "
-             "than the server's; 10 gives more answers under load where nothing else is busy"},
     {"fast-decode", ADL_FLAG(struct settings, fast_decode),
      .help = "decode large JPEG images at a reduced size, no less than twice the network's input: "
              "faster, but boxes can differ by some pixels from those of localize and eval"},

@@ -36,7 +36,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -147,19 +146,6 @@ static int spawn(const struct adl_decoders *decoders, int socket_fd, int memory_
     return adl_spawn(&how, pid);
 }
 
-/* Lets what the server computes go before a helper, which has no threads yet. The threads of the
- * network wait for each other after each layer, so that all wait when one has to share its
- * processor. */
-static void give_way(const struct adl_decoders *decoders, pid_t pid)
-{
-    int own = getpriority(PRIO_PROCESS, 0);
-
-    if (decoders->config.nice > 0 &&
-        setpriority(PRIO_PROCESS, (id_t)pid, ADL_MIN(own + decoders->config.nice, 19)) < 0) {
-        /* The systemd unit does not allow it; then they share. */
-    }
-}
-
 static void close_fd(int fd)
 {
     if (fd >= 0)
@@ -180,8 +166,6 @@ static int start_helper(struct adl_decoders *decoders, struct helper *helper, st
     if (!failed) {
         shared = mmap(NULL, decoders->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, high_fd, 0);
         failed = shared == MAP_FAILED ? errno : spawn(decoders, socket_fd, high_fd, &helper->pid);
-        if (!failed)
-            give_way(decoders, helper->pid);
     }
     close_fd(pair[1]);
     close_fd(socket_fd);

@@ -14,7 +14,6 @@ struct adl_decoders_config {
     int most;          /* helpers at any time; more are started when all are busy */
     size_t file_bytes; /* of the largest file */
     size_t memory;     /* bytes that a helper may take */
-    int nice;          /* by how much their nice value is higher than the server's, 0 to 19 */
     unsigned limit_s;  /* how long it may take for an image whose options have no pause */
     struct adl_metrics *metrics;
 };

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,26 +183,5 @@ static void none_is_left(void)
     test_service_release(&service);
 }
 
-/* The network goes before what decodes, if that is asked for. */
-static void gives_way(void)
-{
-    static const char *const values[] = {"0", "7", "19"};
-    struct test_service service = {0};
-
-    for (size_t i = 0; i < ADL_COUNT(values); i++) {
-        const char *arguments[] = {"--isolate-decoders", "on", "--decoder-nice", values[i], NULL};
-        pid_t helpers[MAX_HELPER_PROCESSES];
-        if (!test_service_open(&service, 64, 48, arguments))
-            return;
-        int count = helper_processes(service.server.pid, helpers);
-        int own = getpriority(PRIO_PROCESS, (id_t)service.server.pid);
-        CU_ASSERT(count > 0);
-        for (int k = 0; k < count; k++)
-            CU_ASSERT_EQUAL(getpriority(PRIO_PROCESS, (id_t)helpers[k]),
-                            ADL_MIN(own + atoi(values[i]), 19));
-        test_service_close(&service);
-    }
-}
-
 TEST_SUITE(server_decoders, {"the same answers", same_answers}, {"killed", killed},
-           {"none is left", none_is_left}, {"gives way", gives_way});
+           {"none is left", none_is_left});
