@@ -22,11 +22,11 @@
 
 #include "server/serving/batcher_parts.h"
 
-/* Returns whether a job can be run beside others of the kind: with the same network, on the same
- * views, and with maps of the same grid. */
+/* Returns whether a job can be run beside others of the kind: not for long, with the same network,
+ * on the same views, and with maps of the same grid. */
 static bool engine_alike(const struct engine_kind *kind, const struct adl_job *job)
 {
-    return kind->served == job->served && kind->map.foreground == job->query.map.foreground &&
+    return job->run_cost <= ADL_BATCHER_SMALL_RUN && kind->served == job->served && kind->map.foreground == job->query.map.foreground &&
            adl_map_views_equal(&kind->map.views, &job->query.map.views);
 }
 
@@ -49,10 +49,10 @@ static struct adl_job *engine_begin(struct adl_batcher *b, struct adl_job **link
 /* Charges the processor time of a run, and passes the job on. Called under the lock. */
 static void engine_end(struct adl_batcher *b, struct adl_job *job, int thread, double cpu_ms)
 {
-    const uint64_t begin = b->run_since_ns[thread];
-    const double ms = adl_clock_ms(begin, adl_clock_ns()) / job->batch;
+    const double ms = adl_clock_ms(b->run_since_ns[thread], adl_clock_ns());
 
-    b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms;
+    if (job->batch > 0) /* it was not dropped */
+        b->stage_ms[STAGE_RUN] = 0.9 * b->stage_ms[STAGE_RUN] + 0.1 * ms / job->batch;
     b->running--;
     b->run_since_ns[thread] = 0;
     adl_batcher_charge(b, &job->place, cpu_ms);

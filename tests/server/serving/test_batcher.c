@@ -143,6 +143,37 @@ static void answers_do_not_depend_on_company(void)
     adl_free(bytes);
 }
 
+/* The client leaves while its image is decoded. */
+static bool gone_later(const struct adl_job *job)
+{
+    return (*(_Atomic int *)job->context)++ > 0;
+}
+
+/* A job that is dropped before the network does not count as one that took no time, or for ever. */
+static void dropped_jobs_are_not_timed(void)
+{
+    struct adl_error err = {0};
+    _Atomic int asked = 0;
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+    struct adl_job job;
+
+    if (!bytes || !open_batcher(JOBS))
+        return;
+    job = job_of(bytes, length);
+    job.abandoned = gone_later;
+    job.context = &asked;
+    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
+    wait_for(1);
+    CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_CANCELLED);
+    CU_ASSERT(job.timing.decode > 0);
+    CU_ASSERT_EQUAL(job.batch, 0);
+    CU_ASSERT_EQUAL(adl_batcher_retry_after_s(batcher), 1);
+    adl_job_release(&job);
+    close_batcher();
+    adl_free(bytes);
+}
+
 static void *take_network(void *done)
 {
     adl_registry_compute_lock(registry);
@@ -615,6 +646,7 @@ static void background_waits_for_a_gap(void)
 }
 
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
+           {"dropped jobs are not timed", dropped_jobs_are_not_timed},
            {"loading has its turn", loading_has_its_turn},
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
