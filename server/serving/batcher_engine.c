@@ -26,7 +26,8 @@
  * on the same views, and with maps of the same grid. */
 static bool engine_alike(const struct engine_kind *kind, const struct adl_job *job)
 {
-    return job->run_cost <= ADL_BATCHER_SMALL_RUN && kind->served == job->served && kind->map.foreground == job->query.map.foreground &&
+    return job->run_cost <= ADL_BATCHER_SMALL_RUN && kind->served == job->served &&
+           kind->map.foreground == job->query.map.foreground &&
            adl_map_views_equal(&kind->map.views, &job->query.map.views);
 }
 
