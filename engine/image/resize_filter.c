@@ -164,10 +164,7 @@ static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high
 
     for (int k = 0; k < taps; k += 2, in += 2 * stride) {
         const uint8_t *second = k + 1 < taps ? in + stride : in;
-        int h, l;
-        memcpy(&h, high + k, sizeof h);
-        memcpy(&l, low + k, sizeof l);
-        __m128i pair_high = _mm_set1_epi32(h), pair_low = _mm_set1_epi32(l);
+        __m128i pair_high = resize_weights(high + k), pair_low = resize_weights(low + k);
         __m128i both = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)in),
                                          _mm_loadl_epi64((const __m128i *)second));
         __m128i p0 = _mm_unpacklo_epi8(both, zero), p1 = _mm_unpackhi_epi8(both, zero);

@@ -24,10 +24,9 @@ bool adl_torch_sniff(const void *bytes, size_t length);
  * searched. Dicts of optimizers and those with at most half as many tensors as the largest do
  * not count, and averages of the weights ("ema", "swa", "averaged") only if there is no other dict.
  * If several are left, the one with a usual name (state_dict, model_state_dict, model, net,
- * weights, params,
- * ...) is taken; otherwise the call fails and lists them. If an entry below the top object was
- * chosen, the note of the result says so (adl_tensors_note). Scalars and strings at the top
- * level (epoch, architecture) become metadata "torch.KEY".
+ * weights, params, ...) is taken; otherwise the call fails and lists them. If an entry below the
+ * top object was chosen, the note of the result says so (adl_tensors_note). Scalars and strings at
+ * the top level (epoch, architecture) become metadata "torch.KEY".
  *
  * Fails with ADL_ERR_FORMAT (corrupt), ADL_ERR_UNSUPPORTED (a TorchScript program, a whole
  * module, an object or an element type that is not read, several state_dicts),

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "kernels/zeros.h"
 #include "plan/ir.h"
 
 /* Returns the step of the linear layer that has these weights and computes one pixel, if they will
@@ -37,14 +38,6 @@ static int classes_linear(const struct adl_plan *plan, int param)
     return found;
 }
 
-static bool classes_zero(const float *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (values[i] != 0)
-            return false;
-    return true;
-}
-
 /* Describes a step as a layer; returns the value of the map that it reads, or -1. */
 static int classes_describe(const struct adl_plan *plan, const struct plan_step *step,
                             struct plan_class_layer *layer)
@@ -56,11 +49,11 @@ static int classes_describe(const struct adl_plan *plan, const struct plan_step 
     switch (step->kind) {
     case PLAN_CONV:
         layer->linear = step->linear ? classes_linear(plan, step->node->params[0]) : -1;
-        if (layer->linear < 0 || !classes_zero(step->bias, channels))
+        if (layer->linear < 0 || !adl_zeros_only(step->bias, channels))
             return -1;
         break;
     case PLAN_POINTWISE:
-        if (!plan_is_open(step) || (step->bias && !classes_zero(step->bias, channels)))
+        if (!plan_is_open(step) || (step->bias && !adl_zeros_only(step->bias, channels)))
             return -1;
         layer->vector = step->vector;
         layer->factors = step->vector < 0 ? step->scale : NULL;

@@ -73,10 +73,9 @@ int adl_localizer_cut(struct adl_localizer *localizer, const struct adl_map_rule
 
 /* Enlarges the class map to the input size, normalises it and cuts it as adl_localizer_cut() does.
  * `keep_map`: with out->map, which is NULL otherwise. A constant map and one with a NaN become
- * zeros and have no box. `out` is overwritten and need not
- * be initialised; on failure it is zeroed. Fails with ADL_ERR_ARG for a size or threshold out of
- * range, with ADL_ERR_LIMIT for a map of more than ADL_LIMIT_INPUT_SIDE pixels on a side, and with
- * ADL_ERR_NOMEM. */
+ * zeros and have no box. `out` is overwritten and need not be initialised; on failure it is zeroed.
+ * Fails with ADL_ERR_ARG for a size or threshold out of range, with ADL_ERR_LIMIT for a map of more
+ * than ADL_LIMIT_INPUT_SIDE pixels on a side, and with ADL_ERR_NOMEM. */
 int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                      enum adl_box_mode mode, bool keep_map, int image_w, int image_h,
                      struct adl_localization *out, struct adl_error *err) ADL_MUST_CHECK;

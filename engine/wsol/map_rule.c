@@ -125,6 +125,39 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
 
 /* --- order statistics -------------------------------------------------------------- */
 
+/* How many values are compared beside each other, since a minimum waits for the one before it. */
+#define BESIDE 8
+
+/* Returns the least and the greatest value. Returns false if one is no number. */
+static bool find_range(const double *map, size_t count, double *least, double *greatest)
+{
+    double low[BESIDE], high[BESIDE];
+    bool numbers = true;
+
+    for (size_t k = 0; k < BESIDE; k++) {
+        low[k] = INFINITY;
+        high[k] = -INFINITY;
+    }
+    for (size_t i = 0; i < count; i++)
+        numbers &= !isnan(map[i]);
+    for (size_t i = 0; i + BESIDE <= count; i += BESIDE)
+        for (size_t k = 0; k < BESIDE; k++) {
+            low[k] = map[i + k] < low[k] ? map[i + k] : low[k];
+            high[k] = map[i + k] > high[k] ? map[i + k] : high[k];
+        }
+    for (size_t i = count - count % BESIDE; i < count; i++) {
+        low[0] = ADL_MIN(low[0], map[i]);
+        high[0] = ADL_MAX(high[0], map[i]);
+    }
+    for (size_t k = 1; k < BESIDE; k++) {
+        low[0] = ADL_MIN(low[0], low[k]);
+        high[0] = ADL_MAX(high[0], high[k]);
+    }
+    *least = low[0];
+    *greatest = high[0];
+    return numbers;
+}
+
 #define BINS 1024
 /* So few values are sorted. */
 #define FEW 128
@@ -222,12 +255,9 @@ static double rank_in(struct range range, const double *values, size_t count, si
 
 double adl_map_rank(const double *values, size_t count, size_t rank)
 {
-    double least = INFINITY, greatest = -INFINITY;
+    double least, greatest;
 
-    for (size_t i = 0; i < count; i++) {
-        least = ADL_MIN(least, values[i]);
-        greatest = ADL_MAX(greatest, values[i]);
-    }
+    (void)find_range(values, count, &least, &greatest);
     return rank_in(range_of(least, greatest), values, count, rank);
 }
 
@@ -250,39 +280,6 @@ void adl_map_clip(double *map, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         map[i] = clipped(map[i]);
-}
-
-/* How many values are compared beside each other, since a minimum waits for the one before it. */
-#define BESIDE 8
-
-/* Returns the least and the greatest value. Returns false if one is no number. */
-static bool find_range(const double *map, size_t count, double *least, double *greatest)
-{
-    double low[BESIDE], high[BESIDE];
-    bool numbers = true;
-
-    for (size_t k = 0; k < BESIDE; k++) {
-        low[k] = INFINITY;
-        high[k] = -INFINITY;
-    }
-    for (size_t i = 0; i < count; i++)
-        numbers &= !isnan(map[i]);
-    for (size_t i = 0; i + BESIDE <= count; i += BESIDE)
-        for (size_t k = 0; k < BESIDE; k++) {
-            low[k] = map[i + k] < low[k] ? map[i + k] : low[k];
-            high[k] = map[i + k] > high[k] ? map[i + k] : high[k];
-        }
-    for (size_t i = count - count % BESIDE; i < count; i++) {
-        low[0] = ADL_MIN(low[0], map[i]);
-        high[0] = ADL_MAX(high[0], map[i]);
-    }
-    for (size_t k = 1; k < BESIDE; k++) {
-        low[0] = ADL_MIN(low[0], low[k]);
-        high[0] = ADL_MAX(high[0], high[k]);
-    }
-    *least = low[0];
-    *greatest = high[0];
-    return numbers;
 }
 
 static struct adl_map_range normalise(const struct adl_map_rule *rule, double *map, size_t count,

@@ -189,9 +189,8 @@ const struct adl_command adl_command_experiment = {
         "be given until all runs are finished, also on several machines that share OUT, or by "
         "mpirun: each process takes the next row that none has, and the first writes the tables. "
         "Ctrl-C or SIGTERM saves first. table.md, table.csv, runs.csv and table.html in OUT have "
-        "means and "
-        "deviations over the seeds, differences to the first row, and costs; the page also curves "
-        "and photographs.",
+        "means and deviations over the seeds, differences to the first row, and costs; the page "
+        "also curves and photographs.",
     .examples = "  adl-server experiment docs/experiments/objects104.json --data objects104 \\\n"
                 "      --init mobilenet_v1.safetensors --out out\n"
                 "  adl-server experiment --list docs/experiments/cub.json --init none --data cub\n"

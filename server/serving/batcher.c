@@ -103,11 +103,10 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
         adl_admission_init(&b->admission[lane], config->capacity, config->most_wait_ms);
         b->to_decode[lane].tail = &b->to_decode[lane].head;
         b->to_finish[lane].tail = &b->to_finish[lane].head;
+        pthread_cond_init(&b->wake[lane], NULL);
     }
     b->to_run.tail = &b->to_run.head;
     pthread_mutex_init(&b->lock, NULL);
-    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
-        pthread_cond_init(&b->wake[lane], NULL);
     pthread_cond_init(&b->engine_wake, NULL);
     adl_cond_init(&b->fewer);
     adl_cond_init(&b->pace);
