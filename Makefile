@@ -152,6 +152,11 @@ $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 DEFINITIONS := tests/support/conv_run_define.c tests/support/gradient_reference.c \
 	tests/support/oracle.c
 $(foreach f,$(DEFINITIONS),$(eval FLAGS_$f += -O3 $(if $(SAN),-fno-sanitize=all)))
+# clang's sanitizers take minutes over some of the kernels; no parser calls them, and the unit tests
+# run them under GCC's.
+ifdef LIBFUZZER
+$(foreach f,$(filter engine/kernels/%,$(ENGINE_SRC)),$(eval FLAGS_$f += -O1 -fno-sanitize=all))
+endif
 # The loops of a file that this processor may not run, with one instruction replaced.
 FLAGS_tests/support/int8_vnni.c += -O2 $(if $(filter x86_64,$(ARCH)),-mavx2)
 # The directory in which the program looks for the model that is installed with it.
