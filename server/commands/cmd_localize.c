@@ -16,22 +16,16 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "image/image_decode.h"
-#include "io/file.h"
-#include "io/json_text.h"
 #include "models/file/load.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
-#include "server/commands/localize_exports.h"
-#include "server/commands/localize_masks.h"
-#include "server/commands/localize_overlays.h"
+#include "server/commands/localize_outputs.h"
 #include "server/commands/localize_video.h"
 #include "server/options/map_options.h"
-#include "server/tasks/coco.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/image_list.h"
 #include "server/tasks/int8_model.h"
-#include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 #include "server/tasks/reply_json.h"
 #include "server/tasks/video.h"
@@ -40,18 +34,14 @@
  * other threads idle for long. */
 #define GROUP_PER_THREAD 4
 #define GROUP_MAX 32
-/* Maximum width of the file name column. */
-#define FILE_COLUMNS 40
 
 struct settings {
     const char *model, *class_text, *calibrate;
-    bool json;
-    const char *overlay, *masks, *coco, *annotations; /* where they are written */
-    struct adl_export_places exports;
+    struct adl_output_places out;
     int top_k;
     double label_threshold;
     struct adl_map_settings map;
-    int boxes, heatmap, threads, precision;
+    int boxes, threads, precision;
     const char *video;
     double fps, smooth;
 };
@@ -81,15 +71,11 @@ struct run {
     struct adl_view_run batch; /* how a group is run */
     int view;                  /* that runs now */
     struct adl_image_list images;
-    struct adl_coco coco;
-    struct adl_localize_overlays overlays;
-    struct adl_localize_masks masks;
-    struct adl_localize_exports exports;
+    struct adl_localize_outputs out;
     struct item *items; /* group_size of them */
     size_t group_size;
     size_t failed;
     size_t bad_operands; /* operands that match nothing or cannot be read */
-    int file_columns;
     struct adl_progress progress;
 };
 
@@ -99,7 +85,7 @@ static void decode_item(void *context, size_t i, int worker)
 {
     struct run *run = context;
     struct item *item = &run->items[i];
-    const struct adl_predict_decode how = {.keep_image = run->settings->overlay};
+    const struct adl_predict_decode how = {.keep_image = run->settings->out.overlay};
     uint64_t start = adl_clock_ns();
 
     (void)worker;
@@ -130,10 +116,10 @@ static int locate(const struct run *run, struct item *item)
         return 0;
     if (adl_predict_locate(&item->predictions, &run->query, width, height, NULL, &item->err) < 0)
         return -1;
-    if (run->settings->masks &&
+    if (run->settings->out.masks &&
         adl_grey_masks_make(&item->predictions, 0, width, height, &item->masks, &item->err) < 0)
         return -1;
-    if (!run->settings->overlay)
+    if (!run->settings->out.overlay)
         return 0;
     return adl_reply_overlay(&item->input.image, run->model, &item->predictions, 0, ADL_IMAGE_JPEG,
                              &item->overlay, &item->overlay_bytes, &item->err);
@@ -176,112 +162,24 @@ static void run_group(struct run *run, size_t count)
     }
 }
 
-/* --- reporting -------------------------------------------------------------------- */
-
-static int print_line_of_json(const struct run *run, const struct item *item, struct adl_error *err)
-{
-    const struct adl_reply reply = {.model = run->model,
-                                    .model_name = run->model_name,
-                                    .image_width = item->input.info.width,
-                                    .image_height = item->input.info.height,
-                                    .predictions = &item->predictions,
-                                    .heatmap = (enum adl_reply_heatmap)run->settings->heatmap,
-                                    .timing = &item->timing};
-    json_t *line = json_object();
-    json_t *json = adl_reply_to_json(&reply, err);
-    int result = -1;
-
-    if (json && (json_object_set_new(line, "file", adl_json_from_text(item->path)) < 0 ||
-                 json_object_update(line, json) < 0))
-        adl_fail_nomem(err, "JSON");
-    else if (json)
-        result = adl_print_json(line, ADL_REPLY_JSON_FLAGS, err);
-    json_decref(json);
-    json_decref(line);
-    return result;
-}
-
-static void print_rows(const struct run *run, const struct item *item)
-{
-    for (size_t i = 0; i < item->predictions.count; i++) {
-        const struct adl_prediction *p = &item->predictions.items[i];
-        char text[40];
-        printf("%-*s  %5.1f%%  %s", run->file_columns, i ? "" : item->path, 100 * (double)p->score,
-               adl_model_label(run->model, p->class_id, text, sizeof text));
-        for (size_t b = 0; b < p->place.box_count; b++) {
-            struct adl_box box = p->place.boxes[b].box;
-            printf("  %d,%d-%d,%d", box.x0, box.y0, box.x1, box.y1);
-        }
-        puts(p->place.box_count ? "" : "  no box");
-    }
-}
-
-static int add_to_coco(struct run *run, const struct item *item, struct adl_error *err)
-{
-    struct adl_str name = {0};
-    int result = adl_image_list_relative(&run->images, item->path, &name, err);
-    json_t *file = adl_json_from_text(item->path);
-    const struct adl_coco_image image = {.file = file,
-                                         .name = name.data,
-                                         .width = item->input.info.width,
-                                         .height = item->input.info.height};
-    if (result == 0)
-        result = adl_coco_add(&run->coco, &image, &item->predictions, err);
-    json_decref(file);
-    adl_str_release(&name);
-    return result;
-}
-
-static int add_to_exports(struct run *run, const struct item *item, struct adl_error *err)
-{
-    const struct adl_box_picture picture = {.width = item->input.info.width,
-                                            .height = item->input.info.height,
-                                            .predictions = &item->predictions};
-    return adl_localize_exports_add(&run->exports, &run->images, item->path, picture, err);
-}
-
-static bool is_stdout(const char *path)
-{
-    return path && !strcmp(path, "-");
-}
-
-/* Returns the option whose file goes to standard output, in place of the table; NULL: none. */
-static const char *stdout_option(const struct settings *s)
-{
-    return is_stdout(s->annotations)            ? "coco-annotations"
-           : is_stdout(s->exports.label_studio) ? "label-studio"
-           : is_stdout(s->exports.csv)          ? "csv"
-                                                : NULL;
-}
-
-/* Prints and writes the results of one image. Fails only if standard output or the overlay
- * directory cannot be written, since continuing would be pointless. */
+/* Writes the results of one image, or why there are none. */
 static int report(struct run *run, const struct item *item, struct adl_error *err)
 {
-    const struct settings *s = run->settings;
+    const struct adl_localized image = {.path = item->path,
+                                        .width = item->input.info.width,
+                                        .height = item->input.info.height,
+                                        .predictions = &item->predictions,
+                                        .timing = &item->timing,
+                                        .overlay = item->overlay,
+                                        .overlay_bytes = item->overlay_bytes,
+                                        .masks = &item->masks};
 
-    if (item->err.kind) {
-        adl_progress_clear(&run->progress);
-        fprintf(stderr, "adl-server: localize: %s\n", item->err.message);
-        run->failed++;
-        return 0;
-    }
-    if (s->overlay && adl_localize_overlays_write(&run->overlays, &run->images, item->path,
-                                                  item->overlay, item->overlay_bytes, err) < 0)
-        return -1;
-    if (s->masks &&
-        adl_localize_masks_write(&run->masks, &run->images, item->path, &item->masks, err) < 0)
-        return -1;
-    if ((s->coco || s->annotations) && add_to_coco(run, item, err) < 0)
-        return -1;
-    if (adl_localize_exports_wanted(&s->exports) && add_to_exports(run, item, err) < 0)
-        return -1;
     /* Results and progress bar may share a terminal. */
     adl_progress_clear(&run->progress);
-    if (s->json)
-        return print_line_of_json(run, item, err);
-    if (!stdout_option(s))
-        print_rows(run, item);
+    if (!item->err.kind)
+        return adl_localize_outputs_add(&run->out, &image, err);
+    fprintf(stderr, "adl-server: localize: %s\n", item->err.message);
+    run->failed++;
     return 0;
 }
 
@@ -382,92 +280,17 @@ static int check_usage(const struct settings *s, const struct adl_options *optio
 {
     if (check_video(s, options, err) < 0)
         return -1;
-    if (!s->json && adl_options_given(options, "heatmap"))
+    if (!s->out.json && adl_options_given(options, "heatmap"))
         return adl_fail(err, ADL_ERR_ARG,
                         "--heatmap needs --json; use --overlay DIR to draw the maps");
-    if (is_stdout(s->coco))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--coco: has to be a file, because a second one is written next to it");
-    if (is_stdout(s->exports.yolo) || is_stdout(s->exports.voc))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--%s: has to be a directory, because it gets a file "
-                        "for each image",
-                        is_stdout(s->exports.yolo) ? "yolo" : "voc");
-    if (stdout_option(s) && s->json)
-        return adl_fail(err, ADL_ERR_ARG, "--%s -: standard output cannot have --json as well",
-                        stdout_option(s));
-    if (is_stdout(s->annotations) + is_stdout(s->exports.label_studio) + is_stdout(s->exports.csv) >
-        1)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--%s -: standard output takes only one export; give "
-                        "the others files",
-                        stdout_option(s));
-    return 0;
+    return adl_localize_outputs_check(&s->out, err);
 }
 
-/* Fails if a file cannot be written, before its content is computed, which may take hours. */
-static int check_files(const struct run *run, struct adl_error *err)
+static int open_outputs(struct run *run, struct adl_error *err)
 {
-    const struct settings *s = run->settings;
-    struct adl_str companion = {0};
-    int result = -1;
-
-    if (s->coco)
-        ADL_TRY(adl_coco_companion(s->coco, &companion, err));
-    const struct {
-        const char *option, *path;
-    } files[] = {{"coco", s->coco},
-                 {"coco", companion.data},
-                 {"coco-annotations", s->annotations},
-                 {"label-studio", s->exports.label_studio},
-                 {"csv", s->exports.csv}};
-    for (size_t i = 0; i < ADL_COUNT(files); i++) {
-        if (!files[i].path || is_stdout(files[i].path))
-            continue;
-        for (size_t j = 0; j < i; j++)
-            if (files[j].path && !strcmp(files[j].path, files[i].path)) {
-                adl_fail(err, ADL_ERR_ARG, "--%s %s: --%s writes this file too", files[i].option,
-                         files[i].path, files[j].option);
-                goto out;
-            }
-        if (adl_image_list_holds(&run->images, files[i].path)) {
-            adl_fail(err, ADL_ERR_ARG, "--%s %s: is one of the input images", files[i].option,
-                     files[i].path);
-            goto out;
-        }
-        ADL_TRY(adl_file_check_place(files[i].path, err));
-    }
-    result = 0;
-out:
-    adl_str_release(&companion);
-    return result;
-}
-
-static int prepare_outputs(struct run *run, struct adl_error *err)
-{
-    const struct settings *s = run->settings;
-
-    bool coco = s->coco || s->annotations;
-    bool exports = adl_localize_exports_wanted(&s->exports);
-    if ((s->overlay || s->masks || coco || exports) &&
-        adl_image_list_identify(&run->images, err) < 0)
-        return -1;
-    if (check_files(run, err) < 0)
-        return -1;
-    if (s->overlay && adl_localize_overlays_open(&run->overlays, s->overlay, err) < 0)
-        return -1;
-    if (s->masks && adl_localize_masks_open(&run->masks, s->masks, err) < 0)
-        return -1;
-    if (coco && adl_coco_init(&run->coco, err) < 0)
-        return -1;
-    run->exports = (struct adl_localize_exports){
-        .places = &s->exports, .model = run->model, .model_name = run->model_name};
-    if (exports && adl_localize_exports_open(&run->exports, &run->images, err) < 0)
-        return -1;
-    for (size_t i = 0; i < run->images.count; i++)
-        run->file_columns =
-            ADL_MAX(run->file_columns, (int)ADL_MIN(strlen(run->images.paths[i]), FILE_COLUMNS));
-    return 0;
+    run->out = (struct adl_localize_outputs){
+        .places = &run->settings->out, .model = run->model, .model_name = run->model_name};
+    return adl_localize_outputs_open(&run->out, &run->images, err);
 }
 
 static int localize_all(struct run *run, struct adl_error *err)
@@ -525,15 +348,15 @@ static int localize_video(const struct run *run, struct adl_error *err)
     const struct adl_localize_video video = {.path = s->video,
                                              .rate = s->fps,
                                              .still = s->smooth,
-                                             .json = s->json,
-                                             .overlay = s->overlay,
+                                             .json = s->out.json,
+                                             .overlay = s->out.overlay,
                                              .model = run->model,
                                              .model_name = run->model_name,
                                              .query = &run->query,
                                              .batch = &run->batch,
                                              .pool = run->pool,
                                              .group = run->group_size};
-    if (s->overlay && adl_make_directory(s->overlay, err) < 0)
+    if (s->out.overlay && adl_make_directory(s->out.overlay, err) < 0)
         return -1;
     return adl_localize_video(&video, err);
 }
@@ -551,19 +374,14 @@ static int run(const void *settings, const struct adl_options *options, struct a
         result = localize_video(&run, err);
         goto out;
     }
-    ADL_TRY(prepare_outputs(&run, err));
+    ADL_TRY(open_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,
                 run.images.left_out == 1 ? "path that is not an image by its name:"
                                          : "paths that are not images by their names, such as",
                 run.images.left_first);
     ADL_TRY(localize_all(&run, err));
-    if (run.settings->coco)
-        ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
-    if (run.settings->annotations)
-        ADL_TRY(adl_coco_write_annotations(&run.coco, run.model, run.settings->annotations, err));
-    if (adl_localize_exports_wanted(&run.settings->exports))
-        ADL_TRY(adl_localize_exports_finish(&run.exports, err));
+    ADL_TRY(adl_localize_outputs_finish(&run.out, err));
     if (run.failed || run.bad_operands) {
         size_t all = run.images.count + run.bad_operands;
         adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu image%s could not be localized",
@@ -572,10 +390,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     }
     result = 0;
 out:
-    adl_coco_release(&run.coco);
-    adl_localize_overlays_close(&run.overlays);
-    adl_localize_masks_close(&run.masks);
-    adl_localize_exports_close(&run.exports);
+    adl_localize_outputs_close(&run.out);
     adl_free(run.items);
     adl_views_free(run.views);
     adl_pool_free(run.pool);
@@ -586,26 +401,26 @@ out:
 
 static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships", .help = "model file"),
-    {"json", ADL_FLAG(struct settings, json),
+    {"json", ADL_FLAG(struct settings, out.json),
      .help = "print one JSON object per line: the HTTP response with \"file\" instead of "
              "\"request_id\""},
-    {"overlay", ADL_STRING(struct settings, overlay), .metavar = "DIR",
+    {"overlay", ADL_STRING(struct settings, out.overlay), .metavar = "DIR",
      .help = "write each image with heat map, boxes and label to this directory, as JPEG"},
-    {"masks", ADL_STRING(struct settings, masks), .metavar = "DIR",
+    {"masks", ADL_STRING(struct settings, out.masks), .metavar = "DIR",
      .help = "write the map of each image's first class, as grey PNG of the image's size, to "
              "DIR/NAME_map.png, and its cut at the threshold, 0 and 255, to DIR/NAME.png"},
-    {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
+    {"coco", ADL_STRING(struct settings, out.coco), .metavar = "FILE",
      .help = "write COCO results to FILE, and its images and categories to STEM_images.json"},
-    {"coco-annotations", ADL_STRING(struct settings, annotations), .metavar = "FILE",
+    {"coco-annotations", ADL_STRING(struct settings, out.annotations), .metavar = "FILE",
      .help = "write one COCO file with info, images, annotations and categories, which annotation "
              "tools open"},
-    {"yolo", ADL_STRING(struct settings, exports.yolo), .metavar = "DIR",
+    {"yolo", ADL_STRING(struct settings, out.exports.yolo), .metavar = "DIR",
      .help = "write the boxes for YOLO: data.yaml, classes.txt and labels/NAME.txt"},
-    {"voc", ADL_STRING(struct settings, exports.voc), .metavar = "DIR",
+    {"voc", ADL_STRING(struct settings, out.exports.voc), .metavar = "DIR",
      .help = "write the boxes as Pascal VOC's XML, to Annotations/NAME.xml"},
-    {"label-studio", ADL_STRING(struct settings, exports.label_studio), .metavar = "FILE",
+    {"label-studio", ADL_STRING(struct settings, out.exports.label_studio), .metavar = "FILE",
      .help = "write the boxes as predictions that Label Studio imports and a person corrects"},
-    {"csv", ADL_STRING(struct settings, exports.csv), .metavar = "FILE",
+    {"csv", ADL_STRING(struct settings, out.exports.csv), .metavar = "FILE",
      .help = "write a line of comma-separated values for each box"},
     {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .min = 1, .max = ADL_LIMIT_TOP_K,
      .metavar = "N", .default_note = "1, or the classes that are present",
@@ -620,7 +435,7 @@ static const struct adl_option table[] = {
      .metavar = "MODE",
      .help = "one box around the largest region, a box around each region, or a box around each "
              "object, where regions are parted between their peaks"},
-    {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
+    {"heatmap", ADL_CHOICE(struct settings, out.heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
     {"video", ADL_STRING(struct settings, video), .metavar = "FILE",
      .help = "localize the frames of a video, or of - for stdin, in place of images, through the "
