@@ -38,8 +38,8 @@ void adl_admission_init(struct adl_admission *admission, size_t capacity, double
 size_t adl_admission_limit(const struct adl_admission *admission);
 
 /* What somebody is owed that comes when the limit is reached, in ascending order: nothing, because
- * he has had his share; a place because he is behind (enum adl_fair_lag has the same numbers), or
- * because his work is small and hardly any such work is there beside large work. */
+ * he has had his share; a place because he is behind (enum adl_fair_lag), or because his work is
+ * small and hardly any such work is there beside large work. */
 enum adl_owed {
     ADL_OWED_NOTHING,
     ADL_OWED_AS_CONNECTION,

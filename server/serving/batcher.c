@@ -210,7 +210,7 @@ static int fail_full(const struct adl_batcher *b, enum adl_lane lane, struct adl
     if (there < b->config.capacity)
         return adl_fail(err, ADL_ERR_BUSY,
                         "%zu %s image%s queued or in progress; at present the limit is %zu",
-                        b->admitted[lane], lane == ADL_LANE_SMALL ? "small" : "large",
+                        b->admitted[lane], adl_lane_names[lane],
                         b->admitted[lane] == 1 ? " is" : "s are", limit);
     return adl_fail(err, ADL_ERR_BUSY, "%zu image%s queued or in progress; the limit is %zu", there,
                     there == 1 ? " is" : "s are", b->config.capacity);
@@ -228,6 +228,16 @@ static size_t excess(const struct adl_batcher *b, enum adl_lane lane, size_t num
     return ADL_MAX(all > most ? all - most : 0, own > most_own ? own - most_own : 0);
 }
 
+static enum adl_owed owed_to(enum adl_fair_lag lag)
+{
+    switch (lag) {
+    case ADL_FAIR_BEHIND_CONNECTION: return ADL_OWED_AS_CONNECTION;
+    case ADL_FAIR_BEHIND_CLIENT: return ADL_OWED_AS_CLIENT;
+    case ADL_FAIR_LEVEL: break;
+    }
+    return ADL_OWED_NOTHING;
+}
+
 /* Returns by how many `number` more jobs of a sender would be too many. Called under the lock. */
 static size_t excess_of(struct adl_batcher *b, enum adl_lane lane, struct adl_sender sender,
                         size_t number)
@@ -237,7 +247,7 @@ static size_t excess_of(struct adl_batcher *b, enum adl_lane lane, struct adl_se
     if (lane == ADL_LANE_SMALL &&
         b->admitted[lane] + number <= adl_admission_few(b->config.capacity))
         return excess(b, lane, number, ADL_OWED_AS_LANE);
-    return excess(b, lane, number, (enum adl_owed)adl_fair_lag(b->fair, lane, sender));
+    return excess(b, lane, number, owed_to(adl_fair_lag(b->fair, lane, sender)));
 }
 
 /* Makes room for `number` jobs of a sender by giving up others' jobs. Called under the lock. */

@@ -22,6 +22,8 @@
 #include "base/mem.h"
 #include "base/size.h"
 
+const char *const adl_lane_names[ADL_LANE_COUNT] = {"small", "large"};
+
 #define CREDIT_MS 20
 /* Large work may be this far ahead of small work before it waits: two pieces of work. */
 #define SLACK_MS 2

@@ -19,6 +19,7 @@ enum adl_lane {
     ADL_LANE_LARGE,
     ADL_LANE_COUNT
 };
+extern const char *const adl_lane_names[ADL_LANE_COUNT]; /* "small", "large" */
 
 /* Who sends a piece of work. */
 struct adl_sender {

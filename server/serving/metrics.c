@@ -208,8 +208,9 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
            (double)state->queue_capacity);
     family(out, "adl_queue_limit", "gauge",
            "Images that are accepted now, fewer than the maximum while all wait for long.");
-    labelled(out, "adl_queue_limit", "lane", "small", (double)state->queue_limit_small);
-    labelled(out, "adl_queue_limit", "lane", "large", (double)state->queue_limit_large);
+    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
+        labelled(out, "adl_queue_limit", "lane", adl_lane_names[lane],
+                 (double)state->queue_limit[lane]);
     simple(out, "adl_memory_reserved_bytes", "gauge",
            "Memory reserved for decoded images and answers.", (double)state->memory);
     simple(out, "adl_memory_limit_bytes", "gauge", "Maximum memory for decoded images and answers.",

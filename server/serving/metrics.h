@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "server/http/problem.h"
+#include "server/serving/fair.h"
 
 /* Maximum number of routes by which requests are counted, including the one that stands for
  * unknown paths. */
@@ -138,7 +139,7 @@ struct adl_metrics_state {
     int route_count;
     const struct adl_metrics_model_state *models;
     size_t model_count;
-    size_t queue_capacity, queue_limit_small, queue_limit_large;
+    size_t queue_capacity, queue_limit[ADL_LANE_COUNT];
     size_t memory, memory_limit; /* bytes reserved for images and answers */
     size_t connections;
     int decoders;                               /* processes that decode images */

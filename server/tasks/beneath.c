@@ -17,8 +17,7 @@
 
 #define ATTEMPTS 8 /* at a path while its folder is being changed */
 
-/* Opens a path part by part, without following any link; sets errno on failure. */
-static int open_parts(int folder, const char *path, int flags)
+int adl_open_without_links(int folder, const char *path, int flags)
 {
     char part[NAME_MAX + 1];
     int here = folder;
@@ -59,6 +58,6 @@ int adl_open_beneath(int folder, const char *path, int flags)
             break;
     }
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-        fd = open_parts(folder, path, flags);
+        fd = adl_open_without_links(folder, path, flags);
     return fd;
 }

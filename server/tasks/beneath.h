@@ -8,4 +8,7 @@
  * and sets errno: EXDEV or ELOOP where a link leads out of the folder. */
 int adl_open_beneath(int folder, const char *path, int flags);
 
+/* The same without following any link, with ELOOP or ENOTDIR where a part is one. */
+int adl_open_without_links(int folder, const char *path, int flags);
+
 #endif

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "server/tasks/beneath.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
@@ -54,36 +55,22 @@ static bool is_part(const char *part, size_t length)
     return length > 0 && length <= LONGEST_PART && (part[0] != '.' || lock);
 }
 
-/* Opens the last part of a path below `fd` with `flags`; the parts before it are directories. "."
- * is `fd` itself. Returns -1 if a part is not allowed, does not exist, or is a link. */
+/* Opens a path below `fd` with `flags`; "." is `fd` itself. Returns -1 if a part is not allowed,
+ * does not exist, or is a link. */
 static int open_below(int fd, const char *path, int flags)
 {
-    int at = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    char part[LONGEST_PART + 1];
+    size_t length;
 
-    if (strlen(path) > LONGEST_NAME) {
-        close(at);
+    if (strlen(path) > LONGEST_NAME)
         return -1;
+    for (const char *part = path; strcmp(path, ".") != 0; part += length + 1) {
+        length = strcspn(part, "/");
+        if (!is_part(part, length))
+            return -1;
+        if (!part[length])
+            break;
     }
-    if (!strcmp(path, ".")) {
-        close(at);
-        return openat(fd, ".", flags | O_CLOEXEC);
-    }
-    for (bool last = false; at >= 0 && !last;) {
-        size_t length = strcspn(path, "/");
-        int next = -1;
-        last = !path[length];
-        if (is_part(path, length)) {
-            memcpy(part, path, length);
-            part[length] = '\0';
-            next =
-                openat(at, part, O_CLOEXEC | O_NOFOLLOW | (last ? flags : O_RDONLY | O_DIRECTORY));
-        }
-        close(at);
-        at = next;
-        path += length + !last;
-    }
-    return at;
+    return adl_open_without_links(fd, path, flags | O_CLOEXEC);
 }
 
 /* Opens a regular file of a run; -1 if there is none. O_NONBLOCK: a pipe is not waited for. */
