@@ -2,9 +2,9 @@
  * other. What both show is in the state (beside, difference); this changes it. */
 
 import { classText, panes, predictionsOf, answerOf, shownOf } from './answers.js';
+import { bind } from './bindings.js';
 import { overlap } from './boxes.js';
 import { $, buttonOf, element, inputOf, percent, readable, selectOf, showChoices } from './dom.js';
-import { bind } from './keys.js';
 import { changedMap, layerChoices, scaleChoices } from './maps.js';
 import { change, ownMapChanges, state, subscribe } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';

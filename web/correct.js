@@ -1,9 +1,9 @@
 /* Correcting boxes on the stage: they are drawn, moved, resized, labelled and deleted with mouse,
  * finger and keyboard. What is drawn belongs to review.js; this file has the hands for it. */
 
+import { bind } from './bindings.js';
 import { $, announce, buttonOf, percent, readable } from './dom.js';
 import * as geometry from './geometry.js';
-import { bind } from './keys.js';
 import * as review from './review.js';
 import { addLayer, addTool, paintSoon, shownPicture } from './stage.js';
 import { change, state, subscribe, touch } from './state.js';
@@ -409,7 +409,7 @@ function onKey(event) {
 function startKeys() {
     const on = (/** @type {() => boolean} */ act) => () => state.correct && act();
     const digits = ['1', '2', '3', '4', '5', '6', '7', '8', '9'];
-    /** @type {import('./keys.js').Binding[]} */
+    /** @type {import('./bindings.js').Binding[]} */
     const own = [
         { keys: ['e'], text: 'key.correct',
             act: () => currentPicture() !== null && (correct(!state.correct), true) },

@@ -1,6 +1,6 @@
-/* The keyboard: one table of keys, which every part of the page adds its own to, and the help that
- * lists them. */
+/* The keyboard: the keys of the page's main parts, and the help that lists all of them. */
 
+import { bind, described, press } from './bindings.js';
 import { stepThreshold } from './controls.js';
 import { $, announce, element } from './dom.js';
 import { tools, toolsAreThere } from './late.js';
@@ -9,22 +9,6 @@ import { cursorPoint, fit, inspect, isInspecting, pan, setCursor, zoomBy, zoomTo
 import { change, state } from './state.js';
 import { currentPicture, stepPicture } from './store.js';
 import { t } from './text.js';
-
-/**
- * @typedef {object} Binding
- * @property {string[]} keys as KeyboardEvent.key names them
- * @property {string} text key of the text that says what it does
- * @property {(event: KeyboardEvent) => boolean | void} act false leaves the key to others
- * @property {string} [shown] how the help names the keys
- */
-
-/** @type {Binding[]} the one added last is tried first */
-const bindings = [];
-
-/** @param {Binding} binding */
-export function bind(binding) {
-    bindings.push(binding);
-}
 
 /** Whether a key belongs to what has the focus. @param {KeyboardEvent} event */
 function isTaken({ target, key }) {
@@ -53,10 +37,6 @@ function onKey(event) {
     }
 }
 
-/** @param {KeyboardEvent} event */
-const press = (event) => [...bindings].reverse().some((binding) =>
-    binding.keys.includes(event.key) && binding.act(event) !== false);
-
 /* CSS pixels that an arrow key moves the picture by; Shift makes it the finer or coarser one. */
 const PAN = 80;
 
@@ -81,14 +61,14 @@ function arrow(event) {
 async function showHelp() {
     await tools();
     const dialog = /** @type {HTMLDialogElement} */ ($('help'));
-    $('help-keys').replaceChildren(...bindings.filter(({ text }) => text).map(({ keys, shown, text }) => element('li', {},
+    $('help-keys').replaceChildren(...described().map(({ keys, shown, text }) => element('li', {},
         element('kbd', { text: shown ?? keys[0] }), element('span', { text: t(text) }))));
     dialog.showModal();
 }
 
 export function startKeys() {
     const shownPicture = () => currentPicture() !== null;
-    /** @type {Binding[]} */
+    /** @type {import('./bindings.js').Binding[]} */
     const own = [
         { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], shown: '1 … 9', text: 'key.class',
             act: ({ key }) => shownPicture() && chooseClass(Number(key) - 1) },

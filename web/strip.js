@@ -3,9 +3,9 @@
  * order.js. Small pictures are drawn one at a time, in the order in which they come into view. */
 
 import { answerOf, panes } from './answers.js';
+import { bind } from './bindings.js';
 import { $, announce, buttonOf, contextOf, element, icon, percent, readable, selectOf, showChoices } from './dom.js';
 import { forget } from './keep.js';
-import { bind } from './keys.js';
 import { labelCounts, nextOpen, noFilter, ordered, placesInView } from './order.js';
 import { drawable } from './prepare.js';
 import { forgetBoxes, verdictOf } from './review.js';
