@@ -86,7 +86,7 @@ struct adl_stage_times {
     bool known; /* it had images, which went through the stages */
     double ms[ADL_STAGE_COUNT];
     struct adl_stage_span spans[ADL_STAGE_COUNT]; /* from the first image to the last */
-    int batch;    /* images in the largest batch that one of them was computed in; 0: in none */
+    int batch;    /* most images that the network ran on at a time, with one of them; 0: on none */
     size_t ahead; /* images queued or in progress when they came */
 };
 
