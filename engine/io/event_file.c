@@ -23,6 +23,7 @@
 
 #include "base/crc32c.h"
 #include "io/protobuf.h"
+#include "io/protobuf_reader.h"
 
 enum { EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_VERSION = 3, EVENT_SUMMARY = 5, EVENT_LOG = 7 };
 enum { SUMMARY_VALUE = 1, VALUE_TAG = 1, VALUE_SIMPLE = 2, LOG_STATUS = 1, STATUS_START = 1 };
@@ -140,20 +141,6 @@ static bool skip(struct cursor *c, uint64_t count)
     return true;
 }
 
-static bool get_varint(struct cursor *c, uint64_t *value)
-{
-    *value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        const uint8_t *byte = c->next;
-        if (!skip(c, 1))
-            return false;
-        *value |= (uint64_t)(*byte & 0x7f) << shift;
-        if (!(*byte & 0x80))
-            return true;
-    }
-    return false;
-}
-
 /* Takes the next record if it is whole. */
 static bool next_record(struct cursor *file, struct cursor *event)
 {
@@ -172,32 +159,19 @@ static bool next_record(struct cursor *file, struct cursor *event)
 /* Returns the step of an event that has figures; -1 for other events, and what is none. */
 static int64_t step_of(struct cursor event)
 {
-    uint64_t key, value, step = 0;
+    struct adl_protobuf_reader reader = adl_protobuf_open(event.next, event.left);
+    struct adl_protobuf_field field;
+    struct adl_error err = {0};
+    uint64_t step = 0;
     bool figures = false;
+    int more;
 
-    while (event.left > 0) {
-        if (!get_varint(&event, &key))
-            return -1;
-        uint64_t length = 0;
-        switch (key & 7) {
-        case 0:
-            if (!get_varint(&event, &value))
-                return -1;
-            step = key >> 3 == EVENT_STEP ? value : step;
-            break;
-        case 1: length = 8; break;
-        case 2:
-            if (!get_varint(&event, &length))
-                return -1;
-            figures |= key >> 3 == EVENT_SUMMARY;
-            break;
-        case 5: length = 4; break;
-        default: return -1;
-        }
-        if (!skip(&event, length))
-            return -1;
+    while ((more = adl_protobuf_next(&reader, &field, &err)) > 0) {
+        if (field.number == EVENT_STEP && field.wire == ADL_WIRE_VARINT)
+            step = field.value;
+        figures |= field.number == EVENT_SUMMARY && field.wire == ADL_WIRE_LENGTH;
     }
-    return figures && step <= INT64_MAX ? (int64_t)step : -1;
+    return more == 0 && figures && step <= INT64_MAX ? (int64_t)step : -1;
 }
 
 int64_t adl_event_last_step(const void *bytes, size_t length)
