@@ -428,10 +428,13 @@ install: $(PROGRAM)
 	$(PROGRAM) completion bash >$(DESTDIR)$(BASHCOMPDIR)/adl-server
 	$(PROGRAM) completion zsh >$(DESTDIR)$(ZSHCOMPDIR)/_adl-server
 	$(PROGRAM) completion fish >$(DESTDIR)$(FISHCOMPDIR)/adl-server.fish
+	chmod 644 $(DESTDIR)$(BASHCOMPDIR)/adl-server $(DESTDIR)$(ZSHCOMPDIR)/_adl-server \
+		$(DESTDIR)$(FISHCOMPDIR)/adl-server.fish
 	install -d $(DESTDIR)$(SYSTEMDUNITDIR)
 	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/adl-server
 	for unit in $(UNITS); do \
 		sed 's|@BINDIR@|$(BINDIR)|g' systemd/$$unit >$(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; done
+	chmod 644 $(UNITS:%=$(DESTDIR)$(SYSTEMDUNITDIR)/%)
 	$(if $(MODELS),install -d $(DESTDIR)$(DATADIR)/adl-server)
 	$(if $(MODELS),install -m 644 $(MODELS:%=models/%) $(DESTDIR)$(DATADIR)/adl-server)
 

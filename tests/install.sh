@@ -10,7 +10,8 @@ trap 'rm -rf "$root" "$root.errors" "$scratch"' EXIT
 # shellcheck source=tests/support/verdict.sh
 . tests/support/verdict.sh
 
-"$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} install DESTDIR="$root" PREFIX=/usr/local
+# Whoever installs may let nobody read what they make.
+(umask 077 && "$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} install DESTDIR="$root" PREFIX=/usr/local)
 verdict $? "make install"
 [ "$(stat -c %u:%g:%a "$root/etc/adl-server")" = "$(id -u):$(id -g):755" ]
 verdict $? "/etc/adl-server is there, mode 755"
@@ -88,6 +89,22 @@ grep -q '^ExecStart=/usr/local/bin/adl-server ' "$root/usr/local/lib/systemd/sys
 verdict $? "the unit starts the installed program"
 bash -n "$root/usr/local/share/bash-completion/completions/adl-server"
 verdict $? "bash reads its completion"
+# completes WORD... WANTED: whether bash offers the last one for the ones before.
+completes() {
+    local words=("${@:1:$#-1}") wanted=${*: -1}
+    bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _adl_server
+        printf "%s\n" "${COMPREPLY[@]}"' - \
+        "$root/usr/local/share/bash-completion/completions/adl-server" "${words[@]}" |
+        grep -qx -- "$wanted"
+    verdict $? "bash completes ${words[*]} to $wanted"
+}
+completes adl-server he help
+completes adl-server help ca calibrate
+completes adl-server serve --prec --precision
+completes adl-server serve --precision b bf16
+completes adl-server serve --precision = bf16
+completes adl-server serve --precision = b bf16
+completes adl-server completion z zsh
 for shell in zsh fish; do
     command -v $shell >/dev/null || continue
     $shell -n "$root"/usr/local/share/$shell/*/*adl-server*

@@ -97,7 +97,8 @@ struct adl_dataset {
     size_t class_count;   /* number of names, or the largest class id plus one */
     bool drawn;           /* the data has no splits of its own; this one was made by a rule */
     bool whole;           /* and that rule is that each split is all of it */
-    const char *note;     /* a remark on the split for the user; NULL: none */
+    const char *split; /* that was read: the one asked for, or "val" where there is no test split */
+    const char *note;  /* a remark on the split for the user; NULL: none */
     /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
     struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
     struct adl_arena arena; /* owns every text above */

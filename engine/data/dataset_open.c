@@ -149,6 +149,8 @@ static struct adl_dataset *open_split(const struct adl_dataset_options *options,
     }
     ADL_TRY(check_split(options->split, err));
     ADL_TRY(read_layout(&draft, &nested, err));
+    if (!dataset->split && !(dataset->split = adl_draft_text(&draft, err, "%s", options->split)))
+        goto out;
     if (!options->multi_label) {
         ADL_TRY(adl_draft_place_boxes(&draft, err));
     } else if (adl_draft_place_labels(&draft, err) < 0) {

@@ -59,6 +59,7 @@ int adl_split_find(struct adl_draft *draft, const char *what, const char *remedy
         return 0;
     *part = !strcmp(split, "train") ? ADL_PART_TRAIN : ADL_PART_VAL;
     if (!strcmp(split, "test")) {
+        d->split = "val";
         d->note = adl_draft_text(draft, err,
                                  "%s has no test split: val is taken, every tenth image of a "
                                  "class; --split all takes every image",

@@ -299,10 +299,10 @@ static json_t *record(const struct calibrate *c)
     return json_pack(
         "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:o, s:f, s:f, s:f}, s:o, s:o*, "
         "s:o*}",
-        "for", adl_calibrate_goal_names[s->goal], "split", s->where.split, "images", (int)f->images,
-        "boxes", (int)f->boxes, "pseudo_boxes", (int)s->without_boxes, "boxes_per_class",
-        s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "foreground",
-        (int)f->foreground, "percent", "before",
+        "for", adl_calibrate_goal_names[s->goal], "split", c->dataset->split, "images",
+        (int)f->images, "boxes", (int)f->boxes, "pseudo_boxes", (int)s->without_boxes,
+        "boxes_per_class", s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
+        "foreground", (int)f->foreground, "percent", "before",
         isfinite(f->before) ? json_real(tenth(f->before)) : json_null(), "fitted", tenth(f->fitted),
         "cross_validated", tenth(f->cross_validated), "standard_error", tenth(f->standard_error),
         "certainty", record_certainty(c), "objects", objects, "one_threshold",

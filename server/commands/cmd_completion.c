@@ -97,23 +97,31 @@ static void write_bash(struct adl_str *out, const struct adl_command *const *com
     adl_str_puts(out, "# bash completion for adl-server\n"
                       "_adl_server() {\n"
                       "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-                      "    local words='--help --version'\n"
+                      "    local words='--help --version' subcommands='help");
+    put_each(out, commands, put_name);
+    adl_str_puts(out, "'\n"
+                      "    # The = of --option=value is a word of its own.\n"
+                      "    if [[ $cur == = ]]; then\n"
+                      "        cur=\n"
+                      "    elif [[ $prev == = ]]; then\n"
+                      "        prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+                      "    fi\n"
                       "    compopt -o filenames 2>/dev/null\n"
                       "    case ${COMP_WORDS[1]}:$prev in\n");
     put_each(out, commands, put_bash_values);
-    adl_str_puts(out, "    esac\n"
-                      "    if ((COMP_CWORD == 1)); then\n"
-                      "        words+='");
-    put_each(out, commands, put_name);
-    adl_str_puts(out, "'\n"
-                      "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
-                      "        return\n"
-                      "    fi\n"
-                      "    case ${COMP_WORDS[1]} in\n");
+    adl_str_puts(
+        out, "    esac\n"
+             "    if ((COMP_CWORD == 1)); then\n"
+             "        mapfile -t COMPREPLY < <(compgen -W \"$words $subcommands\" -- \"$cur\")\n"
+             "        return\n"
+             "    fi\n"
+             "    case ${COMP_WORDS[1]} in\n");
     put_each(out, commands, put_bash_options);
     adl_str_puts(out, "    esac\n"
                       "    if [[ $cur == -* ]]; then\n"
                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+                      "    elif [[ ${COMP_WORDS[1]} == help ]]; then\n"
+                      "        mapfile -t COMPREPLY < <(compgen -W \"$subcommands\" -- \"$cur\")\n"
                       "    elif [[ ${COMP_WORDS[1]} == completion ]]; then\n"
                       "        mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- \"$cur\")\n"
                       "    else\n"
@@ -125,6 +133,13 @@ static void write_bash(struct adl_str *out, const struct adl_command *const *com
 
 /* --- zsh ---------------------------------------------------------------------------- */
 
+/* Appends text of _arguments, in which brackets, colons and backslashes are escaped. */
+static void put_zsh_text(struct adl_str *out, const char *text)
+{
+    for (; *text; text++)
+        adl_str_printf(out, "%s%c", strchr("[]:\\", *text) ? "\\" : "", *text);
+}
+
 /* Appends an option in the form of zsh's _arguments: '--name=[help]:METAVAR:action'. */
 static void put_zsh_option(struct adl_str *out, const struct adl_option *option)
 {
@@ -135,11 +150,13 @@ static void put_zsh_option(struct adl_str *out, const struct adl_option *option)
 
     adl_str_printf(&spec, "%s--%s", option->type == ADL_OPTION_LIST ? "*" : "", option->name);
     adl_str_puts(&spec, kind == NO_VALUE ? "[" : "=[");
-    for (const char *c = option->help; *c; c++)
-        adl_str_printf(&spec, "%s%c", strchr("[]:\\", *c) ? "\\" : "", *c);
+    put_zsh_text(&spec, option->help);
     adl_str_puts(&spec, "]");
-    if (kind != NO_VALUE)
-        adl_str_printf(&spec, ":%s:%s", option->metavar, actions[kind]);
+    if (kind != NO_VALUE) {
+        adl_str_puts(&spec, ":");
+        put_zsh_text(&spec, option->metavar);
+        adl_str_printf(&spec, ":%s", actions[kind]);
+    }
     if (kind == CHOICES) {
         put_choices(&spec, option);
         adl_str_puts(&spec, ")");
@@ -175,7 +192,8 @@ static void write_zsh(struct adl_str *out, const struct adl_command *const *comm
                       "_adl_server() {\n"
                       "    local -a subcommands=(\n");
     put_each(out, commands, put_zsh_summary);
-    adl_str_puts(out, "    )\n"
+    adl_str_puts(out, "        help:'Show the options of a subcommand'\n"
+                      "    )\n"
                       "    if ((CURRENT == 2)); then\n"
                       "        _describe subcommand subcommands\n"
                       "        _arguments --help --version\n"
@@ -184,7 +202,8 @@ static void write_zsh(struct adl_str *out, const struct adl_command *const *comm
                       "    local subcommand=$words[2]\n"
                       "    shift words\n"
                       "    ((CURRENT--))\n"
-                      "    case $subcommand in\n");
+                      "    case $subcommand in\n"
+                      "    help) _describe subcommand subcommands ;;\n");
     put_each(out, commands, put_zsh_options);
     adl_str_puts(out, "    esac\n"
                       "}\n"
@@ -209,8 +228,8 @@ static void put_fish_options(struct adl_str *out, const struct adl_command *comm
 {
     for (const struct adl_option *option = adl_command_options(command); option->name; option++) {
         enum value_kind kind = value_of(option);
-        adl_str_printf(out, "complete -c adl-server -n '__fish_seen_subcommand_from %s' -l %s",
-                       command->name, option->name);
+        adl_str_printf(out, "complete -c adl-server -n '__adl_server_is %s' -l %s", command->name,
+                       option->name);
         if (option->letter)
             adl_str_printf(out, " -s %c", option->letter);
         if (kind != NO_VALUE)
@@ -228,14 +247,23 @@ static void put_fish_options(struct adl_str *out, const struct adl_command *comm
 
 static void write_fish(struct adl_str *out, const struct adl_command *const *commands)
 {
-    adl_str_puts(out, "# fish completion for adl-server\n");
+    /* __fish_seen_subcommand_from takes any word for a subcommand, as the run of --out run. */
+    adl_str_puts(out, "# fish completion for adl-server\n"
+                      "function __adl_server_is\n"
+                      "    set -l words (commandline -opc)\n"
+                      "    test (count $words) -ge 2; and contains -- $words[2] $argv\n"
+                      "end\n");
     put_each(out, commands, put_fish_summary);
-    adl_str_puts(out,
-                 "complete -c adl-server -n __fish_use_subcommand -l version -d 'show the "
-                 "version'\n"
-                 "complete -c adl-server -l help -s h -d 'show the options'\n"
-                 "complete -c adl-server -f -n '__fish_seen_subcommand_from completion' -a 'bash "
-                 "zsh fish'\n");
+    adl_str_puts(
+        out, "complete -c adl-server -n __fish_use_subcommand -l version -d 'show the "
+             "version'\n"
+             "complete -c adl-server -l help -s h -d 'show the options'\n"
+             "complete -c adl-server -f -n '__adl_server_is completion' -a 'bash zsh fish'\n"
+             "complete -c adl-server -f -n __fish_use_subcommand -a help -d 'Show the options of a "
+             "subcommand'\n"
+             "complete -c adl-server -f -n '__adl_server_is help' -a 'help");
+    put_each(out, commands, put_name);
+    adl_str_puts(out, "'\n");
     put_each(out, commands, put_fish_options);
 }
 

@@ -84,7 +84,7 @@ static struct adl_eval_classes classes_of(const struct eval *e)
 static struct adl_eval_figures figures_of(const struct eval *e)
 {
     return (struct adl_eval_figures){.classes = classes_of(e),
-                                     .split = e->settings->where.split,
+                                     .split = e->dataset->split,
                                      .threshold = e->map.threshold,
                                      .curve_interval = e->settings->curve_interval,
                                      .per_class = e->settings->per_class};

@@ -273,6 +273,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     char shipped[ADL_DEFAULT_MODEL_PATH];
     int result = -1;
 
+    if (s->plan && s->json)
+        return adl_fail(err, ADL_ERR_ARG, "--plan prints a table; omit --json");
     const char *path =
         adl_model_or_default(options->operand_count ? options->operands[0] : NULL, shipped, err);
     if (path)

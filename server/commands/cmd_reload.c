@@ -36,7 +36,7 @@ const struct adl_command adl_command_reload = {
         "and tokens again. If one of them cannot be read, the server keeps the old one, and this "
         "command prints why and exits with status 1. The unit of systemd uses it for systemctl "
         "reload.",
-    .examples = "  adl-server reload $(pidof adl-server)\n",
+    .examples = "  adl-server reload $(pgrep -x adl-server)\n",
     .options = table,
     .min_operands = 1,
     .max_operands = 1,

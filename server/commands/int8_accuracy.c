@@ -24,7 +24,6 @@ static int open_split(struct adl_int8_accuracy *a, const struct adl_model *model
     a->dataset = adl_labelled_open(&where, err);
     if (!a->dataset)
         return -1;
-    a->split = split;
     if (adl_dataset_pair_labels(a->dataset, err) < 0)
         return -1;
     return adl_labelled_match(a->dataset, model, model_path, dir, "convert", err);
@@ -141,7 +140,7 @@ void adl_int8_accuracy_print(const struct adl_int8_accuracy *accuracy, FILE *tab
     if (!accuracy->dataset)
         return;
     fprintf(table, "int8: measured on %zu image%s of the %zu of %s, in percent:\n", b->images,
-            ADL_S(b->images), adl_dataset_image_count(accuracy->dataset), accuracy->split);
+            ADL_S(b->images), adl_dataset_image_count(accuracy->dataset), accuracy->dataset->split);
     fprintf(table, "%-14s %8s %8s %10s\n", "", "fp32", "int8", "difference");
     print_figure(table, "mAP", b->several, b->label_figures.mean_precision,
                  a->label_figures.mean_precision, 2);

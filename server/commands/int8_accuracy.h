@@ -16,7 +16,6 @@ enum adl_int8_side { ADL_INT8_BEFORE, ADL_INT8_AFTER, ADL_INT8_SIDES };
 
 struct adl_int8_accuracy {
     struct adl_dataset *dataset;  /* owned; NULL: there are no labels, and nothing is measured */
-    const char *split;            /* borrowed */
     struct adl_image_list images; /* of the split, identified */
     struct adl_evaluate_report reports[ADL_INT8_SIDES];
 };

@@ -22,7 +22,7 @@
 
 int option_fail(struct option_values *v, const char *where, const char *fmt, ...)
 {
-    char text[400];
+    char text[sizeof v->err->message];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);

@@ -130,7 +130,7 @@ static int scan(struct parser *p, int argc, char **argv, struct given *given, si
             goto out;
         }
         if (c == '?') {
-            if (optopt > 0 && optopt < FIRST_ROW)
+            if (optopt != 0 && optopt < FIRST_ROW) /* a byte of UTF-8 is negative */
                 adl_fail(p->values.err, ADL_ERR_ARG, "unknown option -%c; see adl-server %s --help",
                          optopt >= 32 && optopt < 127 ? optopt : '?', p->options->command->name);
             else

@@ -50,6 +50,7 @@ static void folders_are_split_by_name(void)
     adl_dataset_free(d);
     d = tree_must_open("test");
     CU_ASSERT(d->count == 4 && d->note && strstr(d->note, "val is taken"));
+    CU_ASSERT_STRING_EQUAL(d->split, "val");
     adl_dataset_free(d);
     tree_refused("tests", ADL_ERR_NOT_FOUND, "not \"tests\"");
 }
@@ -62,7 +63,7 @@ static void classes_may_be_called_as_splits(void)
     tree_put("train/2.jpg", "");
     tree_put("bus/1.jpg", "");
     struct adl_dataset *d = tree_must_open("all");
-    CU_ASSERT(d && d->class_count == 2 && d->count == 3 && !d->note);
+    CU_ASSERT(d && d->class_count == 2 && d->count == 3 && !d->note && !strcmp(d->split, "all"));
     adl_dataset_free(d);
 }
 

@@ -81,6 +81,10 @@ static void completes_shells(void)
         command_expect(result, 0, shells[i]);
     }
     command_expect(RUN("completion", "csh"), 2, "csh");
+    /* A colon parts the message from the action in zsh's _arguments. */
+    struct command_result zsh = RUN("completion", "zsh");
+    CU_ASSERT(strstr(zsh.out, "]:HOST\\:PORT:") && !strstr(zsh.out, "]:HOST:PORT:"));
+    command_expect(zsh, 0, "zsh");
 }
 
 static void says_which_file_is_missing(void)
@@ -129,6 +133,8 @@ static void counts_as_published(void)
     struct command_result table = RUN("info", command_path("full.safetensors"));
     CU_ASSERT_PTR_NOT_NULL(strstr(table.out, "4231976"));
     command_expect(table, 0, "info");
+    command_expect(RUN("info", "--json", "--plan", command_path("full.safetensors")), 2,
+                   "info --json --plan");
     struct command_result plan = RUN("info", "--plan", command_path("full.safetensors"));
     CU_ASSERT_PTR_NOT_NULL(strstr(plan.out, "depthwise"));
     command_expect(plan, 0, "info --plan");

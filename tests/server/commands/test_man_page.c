@@ -50,10 +50,17 @@ static void names_every_option(void)
     if (!page)
         return;
     char *networks = section(page, "Networks"), *methods = section(page, "Methods");
+    const char *synopsis = strstr(page, "\n.Sh SYNOPSIS\n");
+    const char *synopsis_end = strstr(page, "\n.Sh DESCRIPTION\n");
     for (size_t i = 0; adl_commands[i]; i++) {
         char *text = section(page, adl_commands[i]->name);
         if (!*text)
             TEST_FAIL("the man page has no section on %s", adl_commands[i]->name);
+        char call[60];
+        snprintf(call, sizeof call, "\n.Nm\n.Cm %s\n", adl_commands[i]->name);
+        const char *place = synopsis ? strstr(synopsis, call) : NULL;
+        if (!place || place > synopsis_end)
+            TEST_FAIL("the synopsis of the man page lacks %s", adl_commands[i]->name);
         for (const struct adl_option *o = adl_command_options(adl_commands[i]); o->name; o++)
             if (!names_option(text, o->name) && !names_option(networks, o->name) &&
                 !names_option(methods, o->name))

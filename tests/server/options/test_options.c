@@ -156,6 +156,7 @@ static void suggests_the_nearest(void)
     refuses(PARSE("--out", "x"), "unknown option --out; the file to write is an argument: "
                                  "adl-server try [options] [IN [OUT]]");
     refuses(PARSE("-z"), "unknown option -z; see adl-server try --help");
+    refuses(PARSE("-\xc3\xa9"), "unknown option -?; see adl-server try --help");
     refuses(PARSE("--padding", "tfsame"),
             "--padding: unknown value \"tfsame\"; did you mean tf_same?");
     refuses(PARSE("--padding", "whatever"),
