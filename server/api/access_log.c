@@ -76,6 +76,18 @@ static void add_stages(json_t *fields, const struct adl_exchange *exchange)
     json_object_set_new(fields, "ahead", json_integer((json_int_t)times->ahead));
 }
 
+/* Replaces the control characters that JSON does not escape, DEL and U+0080 to U+009F, by question
+ * marks: whoever prints a log has a terminal, and some of them obey. */
+static void blank_controls(char *text)
+{
+    for (; *text; text++)
+        if (*text == '\x7f')
+            *text = '?';
+        else if ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 &&
+                 (unsigned char)text[1] < 0xa0)
+            text[0] = text[1] = '?';
+}
+
 /* Returns the fields of a line, owned by the caller; NULL if there is not enough memory. */
 static json_t *fields_of(const struct adl_exchange *exchange, bool sent, double ms)
 {
@@ -84,14 +96,15 @@ static json_t *fields_of(const struct adl_exchange *exchange, bool sent, double 
     json_t *fields;
 
     snprintf(path, sizeof path, "%s", http->path);
+    blank_controls(path);
     fields = json_pack("{s:s, s:s*, s:s, s:s*, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}",
                        "request_id", exchange->request_id, "trace_id",
                        *exchange->trace.trace_id ? exchange->trace.trace_id : NULL, "remote",
                        http->remote, "token", *exchange->token ? exchange->token : NULL, "method",
                        adl_method_names[exchange->method], "path", adl_json_from_text(path),
                        "status", http->status, "bytes_in", (json_int_t)http->body_bytes,
-                       "bytes_out", (json_int_t)http->reply.length, "duration_ms", ms, "model",
-                       *exchange->model ? exchange->model : NULL, "problem",
+                       "bytes_out", (json_int_t)adl_exchange_bytes_out(exchange), "duration_ms", ms,
+                       "model", *exchange->model ? exchange->model : NULL, "problem",
                        exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
     if (fields && exchange->images > 1)
         json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
@@ -167,7 +180,7 @@ static void write_combined(struct adl_log_line *line, const struct adl_exchange 
     adl_str_printf(&text, "%s - %s [%s] ", http->remote, *exchange->token ? exchange->token : "-",
                    time_text);
     put_quoted(&text, first, sizeof first);
-    adl_str_printf(&text, " %d %zu ", http->status, http->reply.length);
+    adl_str_printf(&text, " %d %zu ", http->status, adl_exchange_bytes_out(exchange));
     put_quoted(&text, adl_http_header(http, "Referer"), 300);
     adl_str_puts(&text, " ");
     put_quoted(&text, adl_http_header(http, "User-Agent"), 300);

@@ -28,6 +28,12 @@ static char *dump(json_t *json, size_t *length)
     return text;
 }
 
+size_t adl_exchange_bytes_out(const struct adl_exchange *exchange)
+{
+    const bool none = exchange->method == ADL_METHOD_HEAD || exchange->http->status == 304;
+    return none ? 0 : exchange->http->reply.length;
+}
+
 bool adl_exchange_is_inference(const struct adl_http_request *http)
 {
     return http->path && !strncmp(http->path, "/v2", 3) && (!http->path[3] || http->path[3] == '/');

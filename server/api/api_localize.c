@@ -59,11 +59,12 @@ static void release(void *work)
 
 /* --- stage 1: the headers ---------------------------------------------------- */
 
-#define MAX_PAIRS 16 /* of the query */
+#define MAX_PAIRS 24 /* of the query; there are fewer parameters */
 
 struct query {
     struct adl_query_pair pairs[MAX_PAIRS + ADL_LOCALIZE_JSON_PAIRS];
     size_t count;
+    bool too_many;
 };
 
 static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const char *key,
@@ -75,7 +76,8 @@ static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const ch
     /* In "?&a=b&", the empty text before and after an ampersand is not a parameter. */
     if (key_size == 0 && !value)
         return MHD_YES;
-    if (query->count == MAX_PAIRS)
+    query->too_many = query->count == MAX_PAIRS;
+    if (query->too_many)
         return MHD_NO;
     query->pairs[query->count++] = (struct adl_query_pair){key, value, value_size};
     return MHD_YES;
@@ -89,6 +91,8 @@ static int read_query(struct localize *l, const struct adl_query_pair *others, s
 
     MHD_get_connection_values_n(l->exchange->http->connection, MHD_GET_ARGUMENT_KIND, collect_pair,
                                 &query);
+    if (query.too_many)
+        return adl_fail(err, ADL_ERR_ARG, "there are more than %d parameters", MAX_PAIRS);
     for (size_t i = 0; i < count; i++)
         query.pairs[query.count++] = others[i];
     return adl_params_parse(&l->query.params, query.pairs, query.count, err);

@@ -202,7 +202,9 @@ void adl_api_asset(struct adl_exchange *exchange, const char *rest)
         adl_http_add_header(exchange->http, "Referrer-Policy", "no-referrer");
     }
     if (is_known(adl_http_header(exchange->http, "If-None-Match"), bytes->etag)) {
-        adl_http_reply(exchange->http, 304, NULL, (struct adl_http_body){0});
+        /* The library sends no body then, but the length that 200 would have (RFC 9110, 8.6). */
+        adl_http_reply(exchange->http, 304, NULL,
+                       (struct adl_http_body){bytes->data, adl_asset_length(asset, coding), NULL});
         return;
     }
     if (coding != ADL_CODING_IDENTITY)

@@ -123,7 +123,7 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header, 
                                      struct adl_auth_answer *answer)
 {
     static const char scheme[] = "Bearer ";
-    const char *text = "";
+    const char *text = NULL; /* of a token; another scheme has none */
     char given[65];
     struct adl_token *found = NULL;
     enum adl_auth_verdict verdict = ADL_AUTH_GRANTED;
@@ -132,7 +132,7 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header, 
     if (header && !strncasecmp(header, scheme, sizeof scheme - 1))
         for (text = header + sizeof scheme - 1; *text == ' ';)
             text++;
-    adl_token_digest(text, strlen(text), given);
+    adl_token_digest(text ? text : "", text ? strlen(text) : 0, given);
     pthread_mutex_lock(&auth->lock);
     /* Every token is compared, so that the time does not depend on which one matches. */
     for (size_t i = auth->count; i-- > 0;)
@@ -145,7 +145,7 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header, 
     if (auth->count == 0)
         verdict = ADL_AUTH_GRANTED;
     else if (!found)
-        verdict = header ? ADL_AUTH_WRONG : ADL_AUTH_MISSING;
+        verdict = text ? ADL_AUTH_WRONG : ADL_AUTH_MISSING;
     else if (found->expires > 0 && (int64_t)time(NULL) >= found->expires)
         verdict = ADL_AUTH_EXPIRED;
     else if (found->rate > 0 && !take(found, answer))

@@ -369,8 +369,8 @@ static void on_done(struct adl_http_request *http, bool sent)
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&server->metrics.body_bytes_in, http->body_bytes,
                               memory_order_relaxed);
-    if (sent && exchange->method != ADL_METHOD_HEAD)
-        atomic_fetch_add_explicit(&server->metrics.body_bytes_out, http->reply.length,
+    if (sent)
+        atomic_fetch_add_explicit(&server->metrics.body_bytes_out, adl_exchange_bytes_out(exchange),
                                   memory_order_relaxed);
     atomic_fetch_sub_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
     adl_access_log(exchange, sent, ms);

@@ -117,6 +117,10 @@ struct adl_exchange {
  * its errors have the form {"error": "..."}. */
 bool adl_exchange_is_inference(const struct adl_http_request *http);
 
+/* Returns how many bytes of body the answer has; those of HEAD and 304 have none, whatever they say
+ * of its length. */
+size_t adl_exchange_bytes_out(const struct adl_exchange *exchange);
+
 /* --- answers; all set Cache-Control: no-store -------------------------------- */
 
 /* Answers with a problem document, or with the form of errors of the protocol, whose detail is

@@ -31,7 +31,7 @@ void adl_tracing_end(const struct adl_exchange *exchange, bool sent)
         .problem = exchange->problem ? adl_problem_row(exchange->problem)->name : NULL,
         .sent = sent,
         .bytes_in = http->body_bytes,
-        .bytes_out = http->reply.length,
+        .bytes_out = adl_exchange_bytes_out(exchange),
         .images = exchange->images,
         .batch = exchange->times.batch,
         .ahead = exchange->times.ahead,

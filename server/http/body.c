@@ -10,9 +10,43 @@
 
 #define FIRST_BODY_BYTES (64 * ADL_KIB)
 
+/* Reserves `more` bytes for a body in the budget of all. Whose bodies (by address) would take more
+ * than is left then gets no more, except for a single one, so that a client that sends slowly
+ * leaves the half to others. Where no address is known, on a Unix socket, only the budget counts.
+ */
+static bool http_reserve_body(struct adl_http_request *request, size_t more)
+{
+    struct adl_http *http = request->http;
+    const unsigned bucket = request->bucket;
+    size_t *own = &http->crowd.bytes[bucket];
+
+    pthread_mutex_lock(&http->lock);
+    const size_t left = http->config.bodies_bytes - http->body_bytes;
+    const bool fits = more <= left &&
+                      (bucket == 0 || *own == request->body_capacity || *own + more <= left - more);
+    if (fits) {
+        *own += more;
+        http->body_bytes += more;
+    }
+    pthread_mutex_unlock(&http->lock);
+    return fits;
+}
+
+static void http_return_body(struct adl_http_request *request, size_t bytes)
+{
+    struct adl_http *http = request->http;
+
+    if (bytes == 0)
+        return;
+    pthread_mutex_lock(&http->lock);
+    http->crowd.bytes[request->bucket] -= bytes;
+    http->body_bytes -= bytes;
+    pthread_mutex_unlock(&http->lock);
+}
+
 void adl_http_release_body(struct adl_http_request *request)
 {
-    atomic_fetch_sub(&request->http->body_bytes, request->body_capacity);
+    http_return_body(request, request->body_capacity);
     adl_free(request->body);
     request->body = NULL;
     request->body_capacity = 0;
@@ -30,7 +64,6 @@ void adl_http_take_body(struct adl_http_request *request, size_t limit)
  * the budget or the memory does not suffice. */
 static int http_grow_body(struct adl_http_request *request, size_t needed)
 {
-    struct adl_http *http = request->http;
     size_t capacity = ADL_MAX(request->body_capacity, FIRST_BODY_BYTES);
     size_t more;
     char *body;
@@ -40,13 +73,11 @@ static int http_grow_body(struct adl_http_request *request, size_t needed)
     if (request->content_length > 0)
         capacity = ADL_MAX(ADL_MIN(capacity, (size_t)request->content_length), needed);
     more = capacity - request->body_capacity;
-    if (atomic_fetch_add(&http->body_bytes, more) + more > http->config.bodies_bytes) {
-        atomic_fetch_sub(&http->body_bytes, more);
+    if (!http_reserve_body(request, more))
         return -1;
-    }
     body = adl_realloc(request->body, capacity, 1);
     if (!body) {
-        atomic_fetch_sub(&http->body_bytes, more);
+        http_return_body(request, more);
         return -1;
     }
     request->body = body;

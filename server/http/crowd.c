@@ -2,6 +2,7 @@
 
 #include "server/http/crowd.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
@@ -26,4 +27,16 @@ unsigned adl_crowd_bucket(const struct adl_crowd *crowd, const struct sockaddr *
     for (size_t i = 0; i < sizeof key; i++)
         hash = (hash ^ key[i]) * UINT64_C(0x100000001b3);
     return 1 + (unsigned)((hash ^ hash >> 32) % (ADL_CROWD_BUCKETS - 1));
+}
+
+unsigned adl_crowd_bucket_of(const struct adl_crowd *crowd, const char *address)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, address, &four.sin_addr) == 1)
+        return adl_crowd_bucket(crowd, (const struct sockaddr *)(const void *)&four);
+    if (inet_pton(AF_INET6, address, &six.sin6_addr) == 1)
+        return adl_crowd_bucket(crowd, (const struct sockaddr *)(const void *)&six);
+    return 0;
 }

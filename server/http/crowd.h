@@ -13,10 +13,14 @@
 struct adl_crowd {
     uint64_t seed; /* random, so that nobody can choose an address to be counted with another's */
     unsigned counts[ADL_CROWD_BUCKETS];
+    size_t bytes[ADL_CROWD_BUCKETS]; /* of bodies in memory */
 };
 
 /* Returns the bucket of an address: of an IPv6 address that of its network of 64 bits, of all
  * others than IP addresses 0. */
 unsigned adl_crowd_bucket(const struct adl_crowd *crowd, const struct sockaddr *address);
+
+/* The same for an address as text; 0 for what is none. */
+unsigned adl_crowd_bucket_of(const struct adl_crowd *crowd, const char *address);
 
 #endif

@@ -145,6 +145,7 @@ static void http_find_remote(struct adl_http_request *request)
                                   &forwarded);
     adl_proxies_client(proxies, info ? info->client_addr : NULL, forwarded.values, forwarded.count,
                        request->remote);
+    request->bucket = adl_crowd_bucket_of(&request->http->crowd, request->remote);
 }
 
 /* Sets request->host. A client that takes the server for a proxy sends an absolute URL as the

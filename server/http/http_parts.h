@@ -40,8 +40,8 @@ struct adl_http {
     _Atomic size_t served; /* requests with a body that were answered with 2xx, since `rated_ns` */
     uint64_t rated_ns;     /* only adl_http_enforce_deadlines() uses it */
     _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
-    _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
     pthread_mutex_t lock;              /* protects the two lists, see the design in http.c */
+    size_t body_bytes;                 /* capacity of the bodies of all requests together */
     struct adl_http_request *arriving; /* requests whose body is not complete yet */
     struct adl_http_peer *peers;       /* open connections */
     struct adl_crowd crowd;            /* connections by address, those not yet in `peers` too */

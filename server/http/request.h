@@ -80,6 +80,7 @@ struct adl_http_request {
     /* for the files of server/http only */
     char target_host[256];
     size_t body_capacity;
+    unsigned bucket; /* of `remote`, among the addresses whose bodies are counted */
     bool discard, received, completed, queued, early, suspended;
     bool late;           /* it did not arrive in time; under the lock while it is arriving */
     bool held;           /* its refusal was held back */

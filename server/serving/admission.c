@@ -30,6 +30,14 @@ size_t adl_admission_with_owed(size_t limit, enum adl_owed owed)
     return limit + (size_t)owed * limit / OWED_PART;
 }
 
+size_t adl_admission_limit_with_owed(const struct adl_admission *a, enum adl_owed owed)
+{
+    const size_t limit = adl_admission_limit(a);
+
+    return limit +
+           (size_t)owed * ADL_MAX(limit, ADL_MIN(a->capacity, (size_t)OWED_PART)) / OWED_PART;
+}
+
 size_t adl_admission_few(size_t capacity)
 {
     return capacity / OWED_PART;

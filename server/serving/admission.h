@@ -50,6 +50,9 @@ enum adl_owed {
 /* Returns a limit, and a sixteenth of it more for each degree of what is owed. So at most 3/16 more
  * than the capacity are ever there, and each degree has places that no lower one takes. */
 size_t adl_admission_with_owed(size_t limit, enum adl_owed owed);
+/* Returns the limit as it is now with the places beyond it: at least one for each degree, however
+ * low it is, where the capacity has as many. */
+size_t adl_admission_limit_with_owed(const struct adl_admission *admission, enum adl_owed owed);
 /* Returns how few jobs of small work are hardly any. */
 size_t adl_admission_few(size_t capacity);
 

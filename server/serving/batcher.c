@@ -113,7 +113,7 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     adl_cond_init(&b->pieces_done);
     /* A form may have more images than the capacity, and background jobs do not count. */
     b->fair = adl_fair_create(adl_admission_with_owed(config->capacity, ADL_OWED_AS_LANE) +
-                                  2 * ADL_LIMIT_MULTIPART_PARTS,
+                                  config->capacity /* given up */ + 2 * ADL_LIMIT_MULTIPART_PARTS,
                               err);
     if (!b->fair || start_threads(b, err) < 0) {
         adl_batcher_free(b);
@@ -184,16 +184,25 @@ static enum adl_lane job_examine(struct adl_batcher *b, struct adl_job *job)
                : ADL_LANE_SMALL;
 }
 
-/* Returns the link to the last waiting job, alone in its request, of the client that has the most
- * jobs, if these are at least two more than `own`; NULL: there is none. Called under the lock. */
-static struct adl_job **find_victim(struct adl_batcher *b, size_t own, struct queue **queue)
+/* Returns the jobs of the client of a waiting job that may be given up; 0: it may not. */
+static size_t entries_of(const struct adl_batcher *b, const struct adl_job *job)
+{
+    return job->alone ? adl_fair_entries(b->fair, job->sender.client) : 0;
+}
+
+/* Returns the link to the last waiting job of a lane (ADL_LANE_COUNT: of any), alone in its
+ * request, of the client that has the most jobs, if these are at least two more than `own`; NULL:
+ * there is none. Called under the lock. */
+static struct adl_job **find_victim(struct adl_batcher *b, enum adl_lane of, size_t own,
+                                    struct queue **queue)
 {
     struct adl_job **victim = NULL;
     size_t most = own + 1;
 
     for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
-        for (struct adl_job **link = &b->to_decode[lane].head; *link; link = &(*link)->next) {
-            size_t entries = (*link)->alone ? adl_fair_entries(b->fair, (*link)->sender.client) : 0;
+        for (struct adl_job **link = &b->to_decode[lane].head;
+             *link && (of == ADL_LANE_COUNT || lane == (int)of); link = &(*link)->next) {
+            size_t entries = entries_of(b, *link);
             if (entries > most || (entries == most && victim)) {
                 most = entries;
                 victim = link;
@@ -201,6 +210,18 @@ static struct adl_job **find_victim(struct adl_batcher *b, size_t own, struct qu
             }
         }
     return victim;
+}
+
+/* Returns how many jobs find_victim() would give up, one after the other. */
+static size_t count_victims(const struct adl_batcher *b, enum adl_lane of, size_t own)
+{
+    size_t count = 0;
+
+    for (int lane = 0; lane < ADL_LANE_COUNT; lane++)
+        if (of == ADL_LANE_COUNT || lane == (int)of)
+            for (const struct adl_job *job = b->to_decode[lane].head; job; job = job->next)
+                count += entries_of(b, job) > own + 1;
+    return count;
 }
 
 static int fail_full(const struct adl_batcher *b, enum adl_lane lane, struct adl_error *err)
@@ -216,16 +237,25 @@ static int fail_full(const struct adl_batcher *b, enum adl_lane lane, struct adl
                     there == 1 ? " is" : "s are", b->config.capacity);
 }
 
-/* Returns by how many `number` more jobs of a lane would be too many for somebody who is owed so
+/* Returns by how many `number` more jobs would be too many of a lane, for somebody who is owed so
  * much. Called under the lock. */
+static size_t own_excess(const struct adl_batcher *b, enum adl_lane lane, size_t number,
+                         enum adl_owed owed)
+{
+    const size_t own = b->admitted[lane] + number;
+    const size_t most = adl_admission_limit_with_owed(&b->admission[lane], owed);
+
+    return own > most ? own - most : 0;
+}
+
+/* Returns by how many they would be too many of the lane, or of both together. */
 static size_t excess(const struct adl_batcher *b, enum adl_lane lane, size_t number,
                      enum adl_owed owed)
 {
-    const size_t all = batcher_admitted(b) + number, own = b->admitted[lane] + number;
+    const size_t all = batcher_admitted(b) + number;
     const size_t most = adl_admission_with_owed(b->config.capacity, owed);
-    const size_t most_own = adl_admission_with_owed(adl_admission_limit(&b->admission[lane]), owed);
 
-    return ADL_MAX(all > most ? all - most : 0, own > most_own ? own - most_own : 0);
+    return ADL_MAX(all > most ? all - most : 0, own_excess(b, lane, number, owed));
 }
 
 static enum adl_owed owed_to(enum adl_fair_lag lag)
@@ -238,39 +268,53 @@ static enum adl_owed owed_to(enum adl_fair_lag lag)
     return ADL_OWED_NOTHING;
 }
 
-/* Returns by how many `number` more jobs of a sender would be too many. Called under the lock. */
+/* Returns by how many `number` more jobs of a sender would be too many, and sets *owed to what he
+ * is owed then. Called under the lock. */
 static size_t excess_of(struct adl_batcher *b, enum adl_lane lane, struct adl_sender sender,
-                        size_t number)
+                        size_t number, enum adl_owed *owed)
 {
+    *owed = ADL_OWED_NOTHING;
     if (batcher_admitted(b) == 0 || excess(b, lane, number, ADL_OWED_NOTHING) == 0)
         return 0;
     if (lane == ADL_LANE_SMALL &&
         b->admitted[lane] + number <= adl_admission_few(b->config.capacity))
-        return excess(b, lane, number, ADL_OWED_AS_LANE);
-    return excess(b, lane, number, owed_to(adl_fair_lag(b->fair, lane, sender)));
+        *owed = ADL_OWED_AS_LANE;
+    else
+        *owed = owed_to(adl_fair_lag(b->fair, lane, sender));
+    return excess(b, lane, number, *owed);
 }
 
 /* Makes room for `number` jobs of a sender by giving up others' jobs. Called under the lock. */
 static int make_room(struct adl_batcher *b, enum adl_lane lane, struct adl_sender sender,
                      size_t number, struct adl_error *err)
 {
-    const size_t own = adl_fair_entries(b->fair, sender.client);
+    const size_t own = adl_fair_entries(b->fair, sender.client) + number - 1;
+    enum adl_owed owed;
     size_t over;
 
     for (int i = 0; i < ADL_LANE_COUNT; i++)
         if (batcher_admitted(b) == 0 || (i == (int)lane && b->admitted[i] == 0))
             adl_admission_idle(&b->admission[i]);
-    over = excess_of(b, lane, sender, number);
-    if (over > number)
+    over = excess_of(b, lane, sender, number, &owed);
+    if (over == 0)
+        return 0;
+    /* All or none: nobody loses a place for work that is refused then. Those that lose one are
+     * bounded, since each is an entry of the accounts until it is finished. */
+    if (over > number || b->given_up + over > b->config.capacity ||
+        count_victims(b, lane, own) < own_excess(b, lane, number, owed) ||
+        count_victims(b, ADL_LANE_COUNT, own) < over)
         return fail_full(b, lane, err);
     for (; over > 0; over--) {
         struct queue *queue;
-        struct adl_job **link = find_victim(b, own + number - 1, &queue);
+        /* Only work of the lane makes room below the lane's own limit. */
+        const enum adl_lane of = own_excess(b, lane, number, owed) > 0 ? lane : ADL_LANE_COUNT;
+        struct adl_job **link = find_victim(b, of, own, &queue);
         if (!link)
-            return fail_full(b, lane, err);
+            return fail_full(b, lane, err); /* does not happen, as they were counted */
         struct adl_job *job = queue_take(queue, link);
         (void)!fail_full(b, job->place.lane, &job->err);
         job->pushed_out = true;
+        b->given_up++;
         b->admitted[job->place.lane]--;
         atomic_fetch_sub(&job->served->named->depth, 1);
         adl_batcher_pass(b, b->to_finish, job);
@@ -374,12 +418,14 @@ void adl_job_release(struct adl_job *job)
 bool adl_batcher_full(struct adl_batcher *b, struct adl_sender sender)
 {
     struct queue *queue;
+    enum adl_owed owed;
     bool full = true;
 
     pthread_mutex_lock(&b->lock);
     for (int lane = 0; full && lane < ADL_LANE_COUNT; lane++)
-        full = excess_of(b, (enum adl_lane)lane, sender, 1) > 0;
-    full = full && !find_victim(b, adl_fair_entries(b->fair, sender.client), &queue);
+        full = excess_of(b, (enum adl_lane)lane, sender, 1, &owed) > 0;
+    full =
+        full && !find_victim(b, ADL_LANE_COUNT, adl_fair_entries(b->fair, sender.client), &queue);
     pthread_mutex_unlock(&b->lock);
     return full;
 }

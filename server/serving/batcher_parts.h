@@ -66,6 +66,7 @@ struct adl_batcher {
     size_t foreground;      /* of these, the ones that are no background jobs */
     uint64_t foreground_ns; /* when the last of them was finished */
     size_t memory;          /* reserved bytes */
+    size_t given_up;        /* jobs that lost their place and are not finished yet */
     size_t paced;           /* threads that wait for small work to go first */
     struct adl_admission admission[ADL_LANE_COUNT]; /* how many jobs may be there now */
     double stage_ms[3];                       /* of one job: decode, run, finish; moving averages */

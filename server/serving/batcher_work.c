@@ -110,12 +110,12 @@ static void batcher_count_outcome(const struct adl_job *job)
 static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
 {
     const struct adl_fair_place place = job->place;
-    const bool background = job->background;
+    const bool background = job->background, given_up = job->pushed_out;
 
     batcher_locate(b, job);
     batcher_count_outcome(job);
     pthread_mutex_lock(&b->lock);
-    if (!job->pushed_out) {
+    if (!given_up) {
         b->admitted[place.lane] -= !background;
         atomic_fetch_sub(&job->served->named->depth, 1);
     }
@@ -126,6 +126,7 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     adl_fair_leave(b->fair, &place);
     worker->since_ns = 0;
     b->unfinished--;
+    b->given_up -= given_up;
     if (!background) {
         b->foreground--;
         b->foreground_ns = adl_clock_ns();

@@ -51,9 +51,17 @@ static enum heard hear(const struct adl_decode_link *link, struct adl_decode_tel
     return GONE;
 }
 
+/* Never waits: a helper that reads has space for what it is told. */
 static bool tell(const struct adl_decode_link *link, const void *message, size_t length)
 {
-    return send(link->fd, message, length, MSG_NOSIGNAL) == (ssize_t)length;
+    return send(link->fd, message, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
+}
+
+/* Returns how a conversation ends in which a helper could not be told something: it has gone, or it
+ * talks without reading. */
+static enum adl_decode_end end_untold(void)
+{
+    return errno == EAGAIN || errno == EWOULDBLOCK ? ADL_DECODE_REFUSED : ADL_DECODE_GONE;
 }
 
 int adl_decode_link_open(const struct adl_decode_link *link, struct adl_error *err)
@@ -251,7 +259,7 @@ static enum adl_decode_end converse(struct run *run)
         if ((said.said == ADL_DECODE_PAUSE || run->stopping) && !in_time(run))
             return ADL_DECODE_LATE;
         if (!let_go(run))
-            return ADL_DECODE_GONE;
+            return end_untold();
     }
 }
 
@@ -279,7 +287,7 @@ static enum adl_decode_end ask_helper(struct run *run)
         ask.sizes[i].height = work->images[i].height;
     }
     memcpy(run->link->shared + ADL_DECODE_WINDOW_BYTES, work->bytes, work->length);
-    return tell(run->link, &ask, sizeof ask) ? converse(run) : ADL_DECODE_GONE;
+    return tell(run->link, &ask, sizeof ask) ? converse(run) : end_untold();
 }
 
 /* Computes how many bytes of pixels there have to be. */

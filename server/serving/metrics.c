@@ -26,8 +26,8 @@
 
 const char *const adl_method_names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"};
 
-static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 204, 304, 400, 401, 403, 404,
-                                                       405, 406, 408, 409, 411, 413, 415,
+static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 201, 202, 204, 304, 400, 401, 403,
+                                                       404, 405, 406, 408, 409, 411, 413, 415,
                                                        422, 429, 499, 500, 501, 503, 507};
 
 const char *const adl_stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference", "postprocess",

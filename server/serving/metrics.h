@@ -89,7 +89,7 @@ struct adl_model_metrics {
 };
 
 /* Number of columns for status codes; the last one is for codes without their own column. */
-#define ADL_METRICS_STATUSES 22
+#define ADL_METRICS_STATUSES 24
 
 struct adl_metrics {
     _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "io/json_text.h"
@@ -53,14 +54,16 @@ static json_t *span_json(const char *name, const char *trace_id, const char *spa
 
 static json_t *request_json(const struct adl_request_span *span, uint64_t offset)
 {
+    /* A method that is not known is called so by OpenTelemetry's conventions for HTTP. */
+    const bool known = strcmp(span->method, "other") != 0;
     char name[160];
-    snprintf(name, sizeof name, "%s%s%s", span->method, span->route ? " " : "",
+    snprintf(name, sizeof name, "%s%s%s", known ? span->method : "HTTP", span->route ? " " : "",
              span->route ? span->route : "");
     json_t *json = span_json(name, span->trace.trace_id, span->trace.span_id, span->trace.parent_id,
                              KIND_SERVER, span->begin_ns + offset, span->end_ns + offset);
     json_t *list = json_object_get(json, "attributes");
 
-    put_text(list, "http.request.method", span->method);
+    put_text(list, "http.request.method", known ? span->method : "_OTHER");
     put_text(list, "url.path", span->path);
     put_text(list, "url.scheme", span->tls ? "https" : "http");
     put_text(list, "http.route", span->route);

@@ -42,15 +42,13 @@ static void tokens_grant_access(void)
     CU_ASSERT_EQUAL(check(auth, "Bearer first-token"), ADL_AUTH_GRANTED);
     CU_ASSERT_EQUAL(check(auth, "bearer  second"), ADL_AUTH_GRANTED);
     CU_ASSERT_EQUAL(check(auth, NULL), ADL_AUTH_MISSING);
-    static const char *const wrong[] = {"",
-                                        "Bearer",
-                                        "Bearer ",
-                                        "Bearer secon",
-                                        "Bearer seconds",
-                                        "Bearer # ours",
-                                        "second",
-                                        "Basic second",
-                                        "Bearer second "};
+    /* RFC 6750, 3.1: who tried another scheme is not told that a token was wrong. */
+    static const char *const others[] = {"", "Bearer", "second", "Basic second"};
+    for (size_t i = 0; i < ADL_COUNT(others); i++)
+        if (check(auth, others[i]) != ADL_AUTH_MISSING)
+            TEST_FAIL("\"%s\" is taken for a token", others[i]);
+    static const char *const wrong[] = {"Bearer ", "Bearer secon", "Bearer seconds",
+                                        "Bearer # ours", "Bearer second "};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (check(auth, wrong[i]) != ADL_AUTH_WRONG)
             TEST_FAIL("\"%s\" is accepted", wrong[i]);

@@ -324,6 +324,9 @@ static void answers_every_get_and_head(void)
             snprintf(known, sizeof known, "If-None-Match: %s\r\n", etag);
             struct test_reply same = test_get(&service.server, "GET", paths[i][0], known);
             CU_ASSERT(same.status == 304 && same.length == 0);
+            /* RFC 9110, 8.6: the length of 200, if any. */
+            snprintf(known, sizeof known, "%zu", whole.length);
+            CU_ASSERT(test_header_is(&same, "Content-Length", known));
             test_reply_release(&same);
             /* The ETag does not change from one answer to the next. */
             same = test_get(&service.server, "GET", paths[i][0], NULL);

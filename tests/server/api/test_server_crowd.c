@@ -3,9 +3,12 @@
 
 #include "support/test.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -104,5 +107,36 @@ static void one_address_has_a_limit(void)
     test_service_close(&service);
 }
 
+/* Bodies that one address sends slowly leave room for those of another. */
+static void slow_bodies_leave_room(void)
+{
+    enum { SLOW = 8, BODY = 4 << 20 };
+    static const char *const options[] = {"--memory", "64M", "--max-body", "4M", NULL};
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000002)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fds[SLOW];
+    char *part = calloc(1, BODY * 5 / 8);
+
+    if (!part || !test_service_open(&service, 64, 48, options))
+        return;
+    for (int i = 0; i < SLOW; i++) {
+        fds[i] = test_connect(&service.server);
+        test_send_text(fds[i], POST_HEAD "Content-Length: %d\r\n\r\n", BODY);
+        test_send(fds[i], part, BODY * 5 / 8);
+    }
+    free(part);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_port = htons((uint16_t)service.server.port);
+    CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
+    CU_ASSERT_FATAL(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", service.jpeg_length);
+    test_send(fd, service.jpeg, service.jpeg_length);
+    CU_ASSERT_EQUAL(test_next_status(fd), 200);
+    close(fd);
+    close_all(fds, SLOW);
+    test_service_close(&service);
+}
+
 TEST_SUITE(server_crowd, {"idle connections give way", idle_connections_give_way},
-           {"one address has a limit", one_address_has_a_limit});
+           {"one address has a limit", one_address_has_a_limit},
+           {"slow bodies leave room", slow_bodies_leave_room});

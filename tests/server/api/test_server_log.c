@@ -119,6 +119,11 @@ static void has_the_times_of_the_stages(void)
     line = wait_for(scratch_path("log"), "/nope");
     CU_ASSERT(number(line, "status") == 404 && !json_object_get(line, "stages_ms"));
     json_decref(line);
+    /* U+009B is the beginning of a command to some terminals. */
+    get("/%C2%9B31m%7F\xc3\xa9");
+    line = wait_for(scratch_path("log"), "/??31m?\xc3\xa9");
+    CU_ASSERT_PTR_NOT_NULL(line);
+    json_decref(line);
     test_service_close(&service);
     char *log = test_server_log(&service.server);
     CU_ASSERT(strstr(log, "\"ready\"") && !strstr(log, "\"event\":\"request\""));

@@ -92,6 +92,14 @@ static void refuses_each_mistake(void)
         {"empty", "POST", "/localize", JPEG, "", 400, "malformed-request"},
         {"no length", "POST", "/localize", JPEG, NULL, 411, "length-required"},
         {"top_k", "POST", "/localize?top_k=0", JPEG, "J", 400, "bad-parameter"},
+        {"a wrong one after many", "POST",
+         "/localize?model=default&top_k=1&class=0&threshold=0.3&label_threshold=0.5&boxes=all"
+         "&heatmap=none&map=reference&map_weights=positive&map_normalise=pas&map_percentile=0.5"
+         "&map_classes=3&foreground=false&map_flip=false&map_scales=1&map_stride=2&bogus=1",
+         JPEG, "J", 400, "bad-parameter"},
+        {"more than there are", "POST",
+         "/localize?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q&r&s&t&u&v&w&x&y", JPEG, "J", 400,
+         "bad-parameter"},
         {"top_k text", "POST", "/localize?top_k=banana", JPEG, "J", 400, "bad-parameter"},
         {"threshold", "POST", "/localize?threshold=7", JPEG, "J", 400, "bad-parameter"},
         {"boxes", "POST", "/localize?boxes=some", JPEG, "J", 400, "bad-parameter"},

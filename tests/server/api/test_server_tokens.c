@@ -2,6 +2,7 @@
 
 #include "support/test.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "support/server_fixture.h"
 
@@ -129,6 +131,46 @@ static void warns_of_an_open_file(void)
     CU_ASSERT(log_contains(path));
 }
 
+/* A token is one client, however the header that has it is written: who fills the queue with it
+ * gains no place by another writing. */
+static void a_token_is_one_client(void)
+{
+    enum { PLACES = 4 };
+    const char *arguments[] = {"--token-file", path, "--queue", "4", "--decode-threads", "1", NULL};
+    int fds[PLACES + 1];
+    size_t length;
+    char *slow = test_slow_picture(6000, &length);
+
+    snprintf(path, sizeof path, "%s/one-token", test_tmp_dir());
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs("little-1\n", file);
+    fclose(file);
+    if (!slow || !test_service_open(&service, 64, 48, arguments))
+        return;
+    /* All but the last bytes first, so that the pictures come at the same time. */
+    for (int i = 0; i <= PLACES; i++) {
+        fds[i] = test_connect(&service.server);
+        test_send_text(fds[i],
+                       POST_HEAD "Authorization: %s little-1\r\nContent-Length: %zu\r\n\r\n",
+                       i < PLACES ? "Bearer" : "bearer ", length);
+        test_send(fds[i], slow, length - 1);
+    }
+    poll(NULL, 0, 100);
+    for (int i = 0; i <= PLACES; i++) {
+        if (i == PLACES)
+            poll(NULL, 0, 50);
+        test_send(fds[i], slow + length - 1, 1);
+    }
+    for (int i = 0; i <= PLACES; i++) {
+        CU_ASSERT_EQUAL(test_next_status(fds[i]), i < PLACES ? 200 : 503);
+        close(fds[i]);
+    }
+    adl_free(slow);
+    test_service_close(&service);
+}
+
 TEST_SUITE(server_tokens, {"limits the rate of a token", limits_the_rate_of_a_token},
            {"keeps to the rights of a token", keeps_to_the_rights_of_a_token},
-           {"warns of an open file", warns_of_an_open_file});
+           {"warns of an open file", warns_of_an_open_file},
+           {"a token is one client", a_token_is_one_client});

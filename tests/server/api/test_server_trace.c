@@ -183,7 +183,14 @@ static void tells_of_requests_and_stages(void)
     reply =
         test_get(&service.server, "GET", "/nowhere", "traceparent: 00-" TRACE "-" PARENT "-01\r\n");
     test_reply_release(&reply);
+    reply = test_get(&service.server, "BREW", "/healthz",
+                     "traceparent: 00-" TRACE "-" PARENT "-01\r\n");
+    test_reply_release(&reply);
 
+    /* OpenTelemetry's conventions name a method so that they do not know. */
+    json_t *unknown = span_of(&c, "HTTP /healthz", 20000);
+    CU_ASSERT_PTR_NOT_NULL(unknown);
+    json_decref(unknown);
     json_t *request = span_of(&c, "POST /localize", 20000);
     CU_ASSERT_PTR_NOT_NULL_FATAL(request);
     CU_ASSERT_STRING_EQUAL(text_of(request, "traceId"), TRACE);
@@ -206,10 +213,10 @@ static void tells_of_requests_and_stages(void)
     json_decref(request);
     json_decref(span_of(&c, "GET", 20000));
     pthread_mutex_lock(&c.lock);
-    CU_ASSERT_EQUAL(json_array_size(c.spans), 7);
+    CU_ASSERT_EQUAL(json_array_size(c.spans), 8);
     pthread_mutex_unlock(&c.lock);
     CU_ASSERT(test_metric_reaches(&service.server, "adl_traced_requests_total{outcome=\"sent\"} ",
-                                  2) >= 2);
+                                  3) >= 3);
     test_service_close(&service);
     collector_close(&c);
 }

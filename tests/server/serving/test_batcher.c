@@ -15,83 +15,16 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "server/serving/batcher.h"
+#include "support/batcher_fixture.h"
 #include "support/head.h"
 #include "support/server_fixture.h"
 
 enum { JOBS = 40 };
 
-static struct adl_metrics metrics;
-static struct adl_registry *registry;
-static struct adl_batcher *batcher;
-static struct adl_served *served;
-static _Atomic int finished;
-
-static double most_wait_ms; /* of the next batcher */
-
-static bool open_batcher_of(const char *model, size_t capacity)
-{
-    struct adl_error err = {0};
-    struct adl_batcher_config config = {.decode_threads = 2,
-                                        .capacity = capacity,
-                                        .memory = 64 * ADL_MIB,
-                                        .metrics = &metrics,
-                                        .most_wait_ms = most_wait_ms};
-
-    memset(&metrics, 0, sizeof metrics);
-    finished = 0;
-    registry = model ? adl_registry_create(2, &err) : NULL;
-    if (!registry)
-        return false;
-    TEST_OK(adl_registry_add(registry, model, &err), &err);
-    TEST_OK(adl_registry_load(registry, "default", false, NULL, &err), &err);
-    served = adl_registry_acquire(registry, "", &err);
-    config.registry = registry;
-    batcher = adl_batcher_create(&config, &err);
-    if (!served || !batcher)
-        TEST_FAIL("%s", err.message);
-    return served && batcher;
-}
-
-static bool open_batcher(size_t capacity)
-{
-    return open_batcher_of(test_small_model(), capacity);
-}
-
-static void close_batcher(void)
-{
-    adl_batcher_free(batcher);
-    adl_served_release(served);
-    adl_registry_free(registry);
-}
-
-static void on_finished(struct adl_job *job)
-{
-    (void)job;
-    finished++;
-}
-
 static bool always_gone(const struct adl_job *job)
 {
     (void)job;
     return true;
-}
-
-static struct adl_job job_of(const void *bytes, size_t length)
-{
-    return (struct adl_job){
-        .bytes = bytes,
-        .length = length,
-        .served = served,
-        .query = {.class_id = -1, .top_k = 2, .map = {.threshold = 0.3}},
-        .deadline_ns = adl_clock_ns() + (uint64_t)20000000000,
-        .finished = on_finished,
-    };
-}
-
-static void wait_for(int count)
-{
-    adl_batcher_wait_idle(batcher);
-    CU_ASSERT_EQUAL(finished, count);
 }
 
 /* The answer to an image is the same in any batch, also beside corrupt images. */
@@ -103,16 +36,16 @@ static void answers_do_not_depend_on_company(void)
     int apart = 0; /* ran while another thread ran another */
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher(JOBS))
+    if (!bytes || !test_batcher_open(JOBS))
         return;
-    alone = job_of(bytes, length);
-    TEST_OK(adl_batcher_submit(batcher, &alone, 1, &err), &err);
-    wait_for(1);
+    alone = test_job(bytes, length);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &alone, 1, &err), &err);
+    test_batcher_wait(1);
     CU_ASSERT_EQUAL_FATAL(alone.predictions.count, 2);
     for (int i = 0; i < JOBS; i++)
-        jobs[i] = job_of(bytes, i % 5 == 4 ? length / 2 : length);
-    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
-    wait_for(1 + JOBS);
+        jobs[i] = test_job(bytes, i % 5 == 4 ? length / 2 : length);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, jobs, JOBS, &err), &err);
+    test_batcher_wait(1 + JOBS);
     for (int i = 0; i < JOBS; i++) {
         if (i % 5 == 4) {
             CU_ASSERT_EQUAL(jobs[i].err.kind, ADL_ERR_FORMAT);
@@ -134,12 +67,13 @@ static void answers_do_not_depend_on_company(void)
     }
     CU_ASSERT_EQUAL(alone.batch, 1);
     CU_ASSERT(apart > 0);
-    CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_OK], 1 + JOBS - JOBS / 5);
-    CU_ASSERT_EQUAL(served->named->metrics.images[ADL_OUTCOME_CORRUPT], JOBS / 5);
+    CU_ASSERT_EQUAL(test_batcher.served->named->metrics.images[ADL_OUTCOME_OK],
+                    1 + JOBS - JOBS / 5);
+    CU_ASSERT_EQUAL(test_batcher.served->named->metrics.images[ADL_OUTCOME_CORRUPT], JOBS / 5);
     for (int i = 0; i < JOBS; i++)
         adl_job_release(&jobs[i]);
     adl_job_release(&alone);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -158,27 +92,27 @@ static void dropped_jobs_are_not_timed(void)
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
     struct adl_job job;
 
-    if (!bytes || !open_batcher(JOBS))
+    if (!bytes || !test_batcher_open(JOBS))
         return;
-    job = job_of(bytes, length);
+    job = test_job(bytes, length);
     job.abandoned = gone_later;
     job.context = &asked;
-    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
-    wait_for(1);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &job, 1, &err), &err);
+    test_batcher_wait(1);
     CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_CANCELLED);
     CU_ASSERT(job.timing.decode > 0);
     CU_ASSERT_EQUAL(job.batch, 0);
-    CU_ASSERT_EQUAL(adl_batcher_retry_after_s(batcher), 1);
+    CU_ASSERT_EQUAL(adl_batcher_retry_after_s(test_batcher.batcher), 1);
     adl_job_release(&job);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
 static void *take_network(void *done)
 {
-    adl_registry_compute_lock(registry);
-    *(int *)done = finished;
-    adl_registry_compute_unlock(registry);
+    adl_registry_compute_lock(test_batcher.registry);
+    *(int *)done = test_batcher.finished;
+    adl_registry_compute_unlock(test_batcher.registry);
     return NULL;
 }
 
@@ -193,23 +127,23 @@ static void loading_has_its_turn(void)
     size_t length;
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher(JOBS))
+    if (!bytes || !test_batcher_open(JOBS))
         return;
-    adl_registry_compute_lock(registry);
+    adl_registry_compute_lock(test_batcher.registry);
     for (int i = 0; i < JOBS; i++)
-        jobs[i] = job_of(bytes, length);
-    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
-    while (!adl_registry_compute_wanted(registry)) /* by the engine */
+        jobs[i] = test_job(bytes, length);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, jobs, JOBS, &err), &err);
+    while (!adl_registry_compute_wanted(test_batcher.registry)) /* by the engine */
         nanosleep(&moment, NULL);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, take_network, &done), 0);
     nanosleep(&moment, NULL);
-    adl_registry_compute_unlock(registry);
+    adl_registry_compute_unlock(test_batcher.registry);
     pthread_join(thread, NULL);
     CU_ASSERT(done < JOBS / 2);
-    wait_for(JOBS);
+    test_batcher_wait(JOBS);
     for (int i = 0; i < JOBS; i++)
         adl_job_release(&jobs[i]);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -222,7 +156,7 @@ static const char *model_with_head(void)
 
     TEST_OK(model ? 0 : -1, &err);
     test_give_head(model, "batcher");
-    snprintf(path, sizeof path, "%s/batcher-head.safetensors", test_tmp_dir());
+    snprintf(path, sizeof path, "%s/test_batcher.batcher-head.safetensors", test_tmp_dir());
     TEST_OK(adl_model_save(model, path, &err), &err);
     adl_model_free(model);
     return path;
@@ -237,21 +171,21 @@ static void grids_are_not_mixed(void)
     size_t length;
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher_of(model_with_head(), JOBS))
+    if (!bytes || !test_batcher_open_of(model_with_head(), JOBS))
         return;
     for (int head = 0; head < 2; head++) {
-        alone[head] = job_of(bytes, length);
-        alone[head].query.map.foreground = head ? served->model->foreground : NULL;
-        TEST_OK(adl_batcher_submit(batcher, &alone[head], 1, &err), &err);
-        wait_for(head + 1);
+        alone[head] = test_job(bytes, length);
+        alone[head].query.map.foreground = head ? test_batcher.served->model->foreground : NULL;
+        TEST_OK(adl_batcher_submit(test_batcher.batcher, &alone[head], 1, &err), &err);
+        test_batcher_wait(head + 1);
     }
     CU_ASSERT(alone[1].predictions.cam_h > alone[0].predictions.cam_h);
     for (int i = 0; i < JOBS; i++) {
-        jobs[i] = job_of(bytes, length);
-        jobs[i].query.map.foreground = i % 3 ? served->model->foreground : NULL;
+        jobs[i] = test_job(bytes, length);
+        jobs[i].query.map.foreground = i % 3 ? test_batcher.served->model->foreground : NULL;
     }
-    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
-    wait_for(2 + JOBS);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, jobs, JOBS, &err), &err);
+    test_batcher_wait(2 + JOBS);
     for (int i = 0; i < JOBS; i++) {
         const struct adl_predictions *a = &alone[i % 3 != 0].predictions, *b = &jobs[i].predictions;
         CU_ASSERT_EQUAL(jobs[i].err.kind, ADL_ERR_NONE);
@@ -262,7 +196,7 @@ static void grids_are_not_mixed(void)
     }
     adl_job_release(&alone[0]);
     adl_job_release(&alone[1]);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -273,22 +207,22 @@ static void drops_what_nobody_waits_for(void)
     size_t length;
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher(8))
+    if (!bytes || !test_batcher_open(8))
         return;
     for (size_t i = 0; i < 3; i++)
-        jobs[i] = job_of(bytes, length);
+        jobs[i] = test_job(bytes, length);
     jobs[0].abandoned = always_gone;
     jobs[1].deadline_ns = adl_clock_ns();
-    TEST_OK(adl_batcher_submit(batcher, jobs, 3, &err), &err);
-    wait_for(3);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, jobs, 3, &err), &err);
+    test_batcher_wait(3);
     CU_ASSERT_EQUAL(jobs[0].err.kind, ADL_ERR_CANCELLED);
     CU_ASSERT_EQUAL(jobs[1].err.kind, ADL_ERR_BUSY);
     CU_ASSERT_EQUAL(jobs[2].err.kind, ADL_ERR_NONE);
-    CU_ASSERT_EQUAL(metrics.abandoned_disconnected, 1);
-    CU_ASSERT_EQUAL(metrics.abandoned_deadline, 1);
+    CU_ASSERT_EQUAL(test_batcher.metrics.abandoned_disconnected, 1);
+    CU_ASSERT_EQUAL(test_batcher.metrics.abandoned_deadline, 1);
     for (size_t i = 0; i < 3; i++)
         adl_job_release(&jobs[i]);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -299,67 +233,29 @@ static void has_a_bound(void)
     size_t length;
     void *bytes = test_slow_picture(1500, &length);
 
-    if (!bytes || !open_batcher(4))
+    if (!bytes || !test_batcher_open(4))
         return;
     /* More jobs than the capacity are accepted when there are no others, and then none. */
     for (size_t i = 0; i < 6; i++)
-        big[i] = job_of(bytes, length);
-    small = job_of(bytes, length);
-    TEST_OK(adl_batcher_submit(batcher, big, 6, &err), &err);
-    CU_ASSERT(adl_batcher_full(batcher, (struct adl_sender){7, 0}));
-    CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
+        big[i] = test_job(bytes, length);
+    small = test_job(bytes, length);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, big, 6, &err), &err);
+    CU_ASSERT(adl_batcher_full(test_batcher.batcher, (struct adl_sender){7, 0}));
+    CU_ASSERT(adl_batcher_submit(test_batcher.batcher, &small, 1, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
-    unsigned after = adl_batcher_retry_after_s(batcher);
+    unsigned after = adl_batcher_retry_after_s(test_batcher.batcher);
     CU_ASSERT(after >= 1 && after <= 60);
-    adl_batcher_abort(batcher);
-    wait_for(6);
-    CU_ASSERT(!adl_batcher_full(batcher, (struct adl_sender){7, 0}));
-    CU_ASSERT_EQUAL(served->named->depth, 0);
-    CU_ASSERT_EQUAL(adl_batcher_stuck_ms(batcher), 0);
+    adl_batcher_abort(test_batcher.batcher);
+    test_batcher_wait(6);
+    CU_ASSERT(!adl_batcher_full(test_batcher.batcher, (struct adl_sender){7, 0}));
+    CU_ASSERT_EQUAL(test_batcher.served->named->depth, 0);
+    CU_ASSERT_EQUAL(adl_batcher_stuck_ms(test_batcher.batcher), 0);
     CU_ASSERT_EQUAL(big[5].err.kind, ADL_ERR_BUSY);
     adl_error_clear(&err);
-    CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
+    CU_ASSERT(adl_batcher_submit(test_batcher.batcher, &small, 1, &err) < 0);
     for (size_t i = 0; i < 6; i++)
         adl_job_release(&big[i]);
-    close_batcher();
-    adl_free(bytes);
-}
-
-/* A client with fewer jobs takes the place of the last one of a client with more; one with as many
- * does not. */
-static void full_queue_is_shared(void)
-{
-    struct adl_job many[4], one, another;
-    struct adl_error err = {0};
-    size_t length;
-    void *bytes = test_slow_picture(1500, &length);
-
-    if (!bytes || !open_batcher(4))
-        return;
-    for (size_t i = 0; i < 4; i++) {
-        many[i] = job_of(bytes, length);
-        many[i].sender = (struct adl_sender){1, i};
-        many[i].alone = true;
-        TEST_OK(adl_batcher_submit(batcher, &many[i], 1, &err), &err);
-    }
-    one = job_of(bytes, length);
-    one.sender = (struct adl_sender){2, 9};
-    another = one;
-    another.sender.client = 1;
-    CU_ASSERT(adl_batcher_full(batcher, another.sender));
-    CU_ASSERT(!adl_batcher_full(batcher, one.sender));
-    CU_ASSERT(adl_batcher_submit(batcher, &another, 1, &err) < 0);
-    adl_error_clear(&err);
-    TEST_OK(adl_batcher_submit(batcher, &one, 1, &err), &err);
-    wait_for(5);
-    CU_ASSERT(one.err.kind == ADL_ERR_NONE && !one.pushed_out);
-    for (size_t i = 0; i < 4; i++) {
-        CU_ASSERT(many[i].pushed_out == (i == 3));
-        CU_ASSERT_EQUAL(many[i].err.kind, i == 3 ? ADL_ERR_BUSY : ADL_ERR_NONE);
-        adl_job_release(&many[i]);
-    }
-    adl_job_release(&one);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -371,28 +267,28 @@ static void memory_is_reserved(void)
     size_t length;
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher(4))
+    if (!bytes || !test_batcher_open(4))
         return;
-    job = job_of(bytes, length);
+    job = test_job(bytes, length);
     job.answer.bytes_per_pixel = 64.0 * ADL_MIB / (50 * 70);
-    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
-    wait_for(1);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &job, 1, &err), &err);
+    test_batcher_wait(1);
     CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_LIMIT);
     CU_ASSERT(strstr(job.err.message, "--memory") != NULL);
-    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
-    job = job_of(bytes, length);
+    CU_ASSERT_EQUAL(adl_batcher_memory(test_batcher.batcher), 0);
+    job = test_job(bytes, length);
     job.answer.bytes = 1000000;
-    TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
-    wait_for(2);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &job, 1, &err), &err);
+    test_batcher_wait(2);
     CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_NONE);
-    CU_ASSERT(adl_batcher_memory(batcher) >= 1000000);
-    CU_ASSERT_EQUAL(adl_batcher_keep(batcher, &job, 1234), 1234);
-    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 1234);
-    CU_ASSERT(adl_batcher_keep_more(batcher, 64 * ADL_MIB, &err) < 0);
-    adl_batcher_give_back(batcher, 1234);
-    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
+    CU_ASSERT(adl_batcher_memory(test_batcher.batcher) >= 1000000);
+    CU_ASSERT_EQUAL(adl_batcher_keep(test_batcher.batcher, &job, 1234), 1234);
+    CU_ASSERT_EQUAL(adl_batcher_memory(test_batcher.batcher), 1234);
+    CU_ASSERT(adl_batcher_keep_more(test_batcher.batcher, 64 * ADL_MIB, &err) < 0);
+    adl_batcher_give_back(test_batcher.batcher, 1234);
+    CU_ASSERT_EQUAL(adl_batcher_memory(test_batcher.batcher), 0);
     adl_job_release(&job);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -405,33 +301,34 @@ static void waiting_for_memory_ends(void)
     size_t length;
     void *bytes = test_picture(TEST_PNG, 50, 70, &length);
 
-    if (!bytes || !open_batcher(4))
+    if (!bytes || !test_batcher_open(4))
         return;
-    holder = job_of(bytes, length);
+    holder = test_job(bytes, length);
     holder.answer.bytes = 50 * ADL_MIB;
-    TEST_OK(adl_batcher_submit(batcher, &holder, 1, &err), &err);
-    wait_for(1);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &holder, 1, &err), &err);
+    test_batcher_wait(1);
     for (size_t i = 0; i < 2; i++) {
-        waiting[i] = job_of(bytes, length);
+        waiting[i] = test_job(bytes, length);
         waiting[i].answer.bytes = 20 * ADL_MIB;
     }
     waiting[0].deadline_ns = adl_clock_ns() + 100000000;
-    TEST_OK(adl_batcher_submit(batcher, waiting, 2, &err), &err);
-    for (int i = 0; i < 500 && finished < 2; i++) {
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, waiting, 2, &err), &err);
+    for (int i = 0; i < 500 && test_batcher.finished < 2; i++) {
         poll(NULL, 0, 10);
-        adl_batcher_tick(batcher);
+        adl_batcher_tick(test_batcher.batcher);
     }
-    CU_ASSERT_EQUAL(finished, 2);
-    adl_batcher_abort(batcher);
-    wait_for(3);
+    CU_ASSERT_EQUAL(test_batcher.finished, 2);
+    adl_batcher_abort(test_batcher.batcher);
+    test_batcher_wait(3);
     for (size_t i = 0; i < 2; i++) {
         CU_ASSERT_EQUAL(waiting[i].err.kind, ADL_ERR_BUSY);
         adl_job_release(&waiting[i]);
     }
-    adl_batcher_give_back(batcher, adl_batcher_keep(batcher, &holder, SIZE_MAX));
-    CU_ASSERT_EQUAL(adl_batcher_memory(batcher), 0);
+    adl_batcher_give_back(test_batcher.batcher,
+                          adl_batcher_keep(test_batcher.batcher, &holder, SIZE_MAX));
+    CU_ASSERT_EQUAL(adl_batcher_memory(test_batcher.batcher), 0);
     adl_job_release(&holder);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -444,14 +341,14 @@ static void survives_lack_of_memory(void)
     int tried = 0;
     void *bytes = test_picture(TEST_PNG, 20, 30, &length);
 
-    if (!bytes || !open_batcher(4))
+    if (!bytes || !test_batcher_open(4))
         return;
     for (uint64_t n = 1;; n++) {
         size_t blocks = adl_mem_stats().live_blocks;
-        struct adl_job job = job_of(bytes, length);
+        struct adl_job job = test_job(bytes, length);
         adl_mem_fail_nth(n);
-        TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
-        wait_for(++tried);
+        TEST_OK(adl_batcher_submit(test_batcher.batcher, &job, 1, &err), &err);
+        test_batcher_wait(++tried);
         adl_mem_fail_nth(0);
         adl_job_release(&job);
         if (adl_mem_stats().live_blocks != blocks)
@@ -462,7 +359,7 @@ static void survives_lack_of_memory(void)
         CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_NOMEM);
     }
     CU_ASSERT(tried > 5);
-    close_batcher();
+    test_batcher_close();
     adl_free(bytes);
 }
 
@@ -500,107 +397,26 @@ static void checks_names_of_models(void)
 static void old_versions_live_as_long_as_they_are_held(void)
 {
     struct adl_error err = {0};
-    if (!open_batcher(4))
+    if (!test_batcher_open(4))
         return;
     size_t blocks = adl_mem_stats().live_blocks;
     for (int i = 0; i < 3; i++)
-        TEST_OK(adl_registry_load(registry, "default", false, NULL, &err), &err);
-    struct adl_served *now = adl_registry_acquire(registry, "", &err);
-    CU_ASSERT_PTR_NOT_EQUAL(now, served);
-    CU_ASSERT_STRING_EQUAL(now->model->digest, served->model->digest);
-    adl_served_release(served);
-    served = now;
+        TEST_OK(adl_registry_load(test_batcher.registry, "default", false, NULL, &err), &err);
+    struct adl_served *now = adl_registry_acquire(test_batcher.registry, "", &err);
+    CU_ASSERT_PTR_NOT_EQUAL(now, test_batcher.served);
+    CU_ASSERT_STRING_EQUAL(now->model->digest, test_batcher.served->model->digest);
+    adl_served_release(test_batcher.served);
+    test_batcher.served = now;
     if (adl_mem_stats().live_blocks != blocks)
         TEST_FAIL("%zu blocks, %zu before", adl_mem_stats().live_blocks, blocks);
-    close_batcher();
-}
-
-static _Atomic bool held;
-
-/* Takes the place of decoding until it is let go, and fails then. */
-static int hold(struct adl_job *job, struct adl_error *err)
-{
-    (void)job;
-    while (held)
-        poll(NULL, 0, 1);
-    return adl_fail(err, ADL_ERR_FORMAT, "held");
-}
-
-static struct adl_job held_job(bool background)
-{
-    struct adl_job job = job_of(NULL, 0);
-    job.read = hold;
-    job.background = background;
-    return job;
-}
-
-/* A full queue of large work keeps a place for small work, in whatever order connections come and
- * though all have one address. */
-static void large_work_leaves_places(void)
-{
-    enum { PLACES = 16 };
-    struct adl_job large[PLACES], late, small[2];
-    struct adl_error err = {0};
-
-    if (!open_batcher(PLACES))
-        return;
-    held = true;
-    for (uint64_t i = 0; i < PLACES; i++) {
-        large[i] = held_job(false);
-        large[i].read_ms = 1000;
-        large[i].sender.connection = i;
-        TEST_OK(adl_batcher_submit(batcher, &large[i], 1, &err), &err);
-    }
-    late = held_job(false);
-    late.read_ms = 1000;
-    late.sender.connection = PLACES;
-    CU_ASSERT(adl_batcher_submit(batcher, &late, 1, &err) < 0);
-    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
-    adl_error_clear(&err);
-    CU_ASSERT(!adl_batcher_full(batcher, late.sender));
-    small[0] = small[1] = held_job(false);
-    TEST_OK(adl_batcher_submit(batcher, &small[0], 1, &err), &err);
-    /* A sixteenth of the places are kept, no more. */
-    CU_ASSERT(adl_batcher_submit(batcher, &small[1], 1, &err) < 0);
-    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
-    CU_ASSERT(adl_batcher_full(batcher, small[1].sender));
-    held = false;
-    wait_for(PLACES + 1);
-    close_batcher();
-}
-
-/* Large pictures that take long before they come to the network are accepted in smaller numbers;
- * that is no reason to accept fewer small ones. */
-static void slow_large_work_limits_itself(void)
-{
-    enum { SLOW = 16 };
-    struct adl_job jobs[SLOW];
-    struct adl_error err = {0};
-    size_t length;
-    void *bytes = test_slow_picture(3000, &length);
-
-    most_wait_ms = 1;
-    if (!bytes || !open_batcher(SLOW))
-        return;
-    most_wait_ms = 0;
-    for (int i = 0; i < SLOW; i++)
-        jobs[i] = job_of(bytes, length);
-    /* At a time, so that the queue is never empty before the end. */
-    TEST_OK(adl_batcher_submit(batcher, jobs, SLOW, &err), &err);
-    wait_for(SLOW);
-    CU_ASSERT(adl_batcher_limit(batcher, ADL_LANE_LARGE) < SLOW);
-    CU_ASSERT_EQUAL(adl_batcher_limit(batcher, ADL_LANE_SMALL), SLOW);
-    for (int i = 0; i < SLOW; i++)
-        adl_job_release(&jobs[i]);
-    close_batcher();
-    adl_free(bytes);
+    test_batcher_close();
 }
 
 /* Returns the milliseconds for which adl_batcher_wait_quiet() waits, at most `most_ms`. */
 static double quiet_after(unsigned quiet_ms, unsigned most_ms)
 {
     const uint64_t begin = adl_clock_ns();
-    adl_batcher_wait_quiet(batcher, quiet_ms, begin + (uint64_t)most_ms * 1000000);
+    adl_batcher_wait_quiet(test_batcher.batcher, quiet_ms, begin + (uint64_t)most_ms * 1000000);
     return adl_clock_ms(begin, adl_clock_ns());
 }
 
@@ -610,39 +426,39 @@ static void background_waits_for_a_gap(void)
     struct adl_error err = {0};
     struct adl_job behind[2], first, second;
 
-    if (!open_batcher(1))
+    if (!test_batcher_open(1))
         return;
-    held = true;
+    test_batcher.held = true;
     CU_ASSERT(quiet_after(0, 60000) < 30000);
     for (int i = 0; i < 2; i++) {
-        behind[i] = held_job(true);
-        TEST_OK(adl_batcher_submit(batcher, &behind[i], 1, &err), &err);
+        behind[i] = test_held_job(true);
+        TEST_OK(adl_batcher_submit(test_batcher.batcher, &behind[i], 1, &err), &err);
     }
     CU_ASSERT(quiet_after(0, 60000) < 30000);
-    first = held_job(false);
-    second = held_job(false);
-    TEST_OK(adl_batcher_submit(batcher, &first, 1, &err), &err);
-    CU_ASSERT_EQUAL(adl_batcher_submit(batcher, &second, 1, &err), -1);
+    first = test_held_job(false);
+    second = test_held_job(false);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &first, 1, &err), &err);
+    CU_ASSERT_EQUAL(adl_batcher_submit(test_batcher.batcher, &second, 1, &err), -1);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
     CU_ASSERT(quiet_after(0, 100) >= 100);
-    held = false;
-    wait_for(3);
+    test_batcher.held = false;
+    test_batcher_wait(3);
     CU_ASSERT(quiet_after(0, 60000) < 30000);
     const uint64_t begin = adl_clock_ns();
-    held = true;
-    first = held_job(false);
+    test_batcher.held = true;
+    first = test_held_job(false);
     adl_error_clear(&err);
-    TEST_OK(adl_batcher_submit(batcher, &first, 1, &err), &err);
-    held = false;
-    adl_batcher_wait_quiet(batcher, 100, begin + (uint64_t)60000 * 1000000);
-    CU_ASSERT_EQUAL(finished, 4);
+    TEST_OK(adl_batcher_submit(test_batcher.batcher, &first, 1, &err), &err);
+    test_batcher.held = false;
+    adl_batcher_wait_quiet(test_batcher.batcher, 100, begin + (uint64_t)60000 * 1000000);
+    CU_ASSERT_EQUAL(test_batcher.finished, 4);
     CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) >= 100);
     CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 30000);
-    adl_batcher_wait_idle(batcher);
+    adl_batcher_wait_idle(test_batcher.batcher);
     /* The end is not waited for. */
-    adl_batcher_abort(batcher);
+    adl_batcher_abort(test_batcher.batcher);
     CU_ASSERT(quiet_after(60000, 60000) < 30000);
-    close_batcher();
+    test_batcher_close();
 }
 
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
@@ -650,10 +466,7 @@ TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_o
            {"loading has its turn", loading_has_its_turn},
            {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
-           {"has a bound", has_a_bound}, {"a full queue is shared", full_queue_is_shared},
-           {"large work leaves places", large_work_leaves_places},
-           {"slow large work limits itself", slow_large_work_limits_itself},
-           {"background waits for a gap", background_waits_for_a_gap},
+           {"has a bound", has_a_bound}, {"background waits for a gap", background_waits_for_a_gap},
            {"memory is reserved", memory_is_reserved},
            {"waiting for memory ends", waiting_for_memory_ends},
            {"survives lack of memory", survives_lack_of_memory},

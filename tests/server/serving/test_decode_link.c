@@ -27,6 +27,7 @@ struct script {
     int count;
     size_t length; /* of each message; 0: as it should be */
     bool leaves;   /* closes the socket then */
+    bool deaf;     /* says the first message again and again, and reads nothing */
     enum adl_decode_end end;
     enum adl_error_kind kind;
 };
@@ -45,6 +46,9 @@ static void *play(void *argument)
 
     if (recv(helper->fd, &ask, sizeof ask, 0) != sizeof ask)
         return NULL;
+    while (script->deaf)
+        if (send(helper->fd, &script->says[0], sizeof script->says[0], MSG_NOSIGNAL) < 0)
+            return NULL;
     for (int i = 0; i < script->count; i++) {
         const bool waits = i < script->count - 1;
         if (send(helper->fd, &script->says[i],
@@ -127,7 +131,7 @@ static enum adl_decode_end converse(const struct script *script, struct rows *ro
     CU_ASSERT(adl_decode_link_idle(&link));
     CU_ASSERT_FATAL(pthread_create(&thread, NULL, play, &helper) == 0);
     enum adl_decode_end end = adl_decode_link_run(&link, &work, err);
-    shutdown(pair[0], SHUT_RDWR); /* a helper that waits goes on */
+    shutdown(pair[0], SHUT_RDWR); /* a helper that waits, or talks, goes on */
     pthread_join(thread, NULL);
     close(pair[0]);
     close(pair[1]);
@@ -237,6 +241,12 @@ static const struct script lies[] = {
      0,
      .end = ADL_DECODE_LATE,
      .kind = ADL_ERR_BUSY},
+    {"it does not listen",
+     false,
+     {SAYS(ADL_DECODE_PAUSE, 0)},
+     1,
+     .deaf = true,
+     .end = ADL_DECODE_REFUSED},
     {"it leaves", false, {SAYS(ADL_DECODE_PAUSE, 0)}, 1, .leaves = true, .end = ADL_DECODE_GONE},
     {"it leaves at once",
      true,

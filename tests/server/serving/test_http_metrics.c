@@ -52,12 +52,16 @@ static void counts(void)
     memset(&metrics, 0, sizeof metrics);
     adl_metrics_request(&metrics, 0, ADL_METHOD_POST, 200, 0.004);
     adl_metrics_request(&metrics, 0, ADL_METHOD_POST, 200, 0.005);
+    adl_metrics_request(&metrics, 1, ADL_METHOD_POST, 202, 0.004);
+    adl_metrics_request(&metrics, 1, ADL_METHOD_PUT, 201, 0.004);
     adl_metrics_request(&metrics, 0, ADL_METHOD_POST, 777, 100);
     adl_metrics_request(&metrics, 1, ADL_METHOD_GET, 404, 0);
     metrics.problems[ADL_PROBLEM_QUEUE_FULL] = 5;
     char *text = render();
 #define IS(name, value) CU_ASSERT_DOUBLE_EQUAL(sample(text, name), value, 1e-9)
     IS("adl_http_requests_total{path=\"/localize\",method=\"POST\",code=\"200\"}", 2);
+    IS("adl_http_requests_total{path=\"unknown\",method=\"POST\",code=\"202\"}", 1);
+    IS("adl_http_requests_total{path=\"unknown\",method=\"PUT\",code=\"201\"}", 1);
     IS("adl_http_requests_total{path=\"/localize\",method=\"POST\",code=\"other\"}", 1);
     IS("adl_http_requests_total{path=\"unknown\",method=\"GET\",code=\"404\"}", 1);
     IS("adl_http_request_duration_seconds_bucket{path=\"/localize\",le=\"0.0025\"}", 0);
