@@ -107,13 +107,21 @@ static void generic_pointwise(const struct adl_pointwise *j)
 
 static void generic_mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
 {
-    for (size_t c = 0; c < channels; c++)
-        out[c] = 0;
-    for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < channels; c++)
-            out[c] += x[i * ldx + c];
-    for (size_t c = 0; c < channels; c++)
-        out[c] /= (float)pixels;
+    for (size_t c = 0; c < channels; c += VEC) {
+        const size_t lanes = channels - c < VEC ? channels - c : VEC;
+        float sum[VEC] = {0};
+        for (size_t i = 0; i < pixels; i += ADL_SUM_PIXELS) {
+            const size_t end = pixels - i < ADL_SUM_PIXELS ? pixels : i + ADL_SUM_PIXELS;
+            float part[VEC] = {0};
+            for (size_t k = i; k < end; k++)
+                for (size_t lane = 0; lane < lanes; lane++)
+                    part[lane] += x[k * ldx + c + lane];
+            for (size_t lane = 0; lane < lanes; lane++)
+                sum[lane] += part[lane];
+        }
+        for (size_t lane = 0; lane < lanes; lane++)
+            out[c + lane] = sum[lane] / (float)pixels;
+    }
 }
 
 static void generic_linear(const float *weight, const float *x, const float *bias, size_t rows,

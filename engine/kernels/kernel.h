@@ -208,6 +208,11 @@ struct adl_maxpool_back {
     size_t channels;
 };
 
+/* Pixels whose sum is added to that of the pixels before them. In one sum over a large map each
+ * pixel would be rounded to the last bit of the whole sum, in flat regions always in the same
+ * direction. */
+#define ADL_SUM_PIXELS ((size_t)256)
+
 struct adl_kernels {
     const char *name;
     /* Rows and columns of the largest tile of `gemm`, as many as fit the registers. 0 and
@@ -227,7 +232,7 @@ struct adl_kernels {
     void (*avgpool)(const struct adl_pool_row *row);
     void (*pointwise)(const struct adl_pointwise *job);
     void (*layernorm)(const struct adl_layernorm_rows *job); /* NULL: there is no such kernel */
-    /* out[c] = mean over the pixels of x[pixel ldx + c]. */
+    /* out[c] = mean over the pixels of x[pixel ldx + c], summed by ADL_SUM_PIXELS at a time. */
     void (*mean)(const float *x, size_t ldx, size_t pixels, size_t channels, float *out);
     /* y[k] = bias[k] + sum over i < c of weight[k c + i] x[i], for k < rows. bias may be
      * NULL. */

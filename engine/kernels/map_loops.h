@@ -184,10 +184,20 @@ INLINE void mean_of(const float *x, size_t ldx, size_t pixels, size_t n, float *
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         sum[v] = (vec){0};
-    for (size_t i = 0; i < pixels; i++, x += ldx)
+    for (size_t i = 0; i < pixels; i += ADL_SUM_PIXELS) {
+        size_t count = pixels - i < ADL_SUM_PIXELS ? pixels - i : ADL_SUM_PIXELS;
+        vec part[MEAN_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
-            sum[v] += map_load(x + VEC * v, v + 1 < vectors ? VEC : n);
+            part[v] = (vec){0};
+        for (size_t k = 0; k < count; k++, x += ldx)
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++)
+                part[v] += map_load(x + VEC * v, v + 1 < vectors ? VEC : n);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[v] += part[v];
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
         map_store(out + VEC * v, v + 1 < vectors ? VEC : n, sum[v] / divisor);

@@ -12,7 +12,7 @@
 void adl_max_over_pixels(const float *x, size_t ldx, size_t pixels, size_t channels, float *y,
                          float *where);
 
-/* pool_sum.c: y[c] = the sum over the pixels of x[pixel ldx + c]. */
+/* pool_sum.c: y[c] = the sum over the pixels of x[pixel ldx + c], ADL_SUM_PIXELS at a time. */
 void adl_sum_over_pixels(const float *x, size_t ldx, size_t pixels, size_t channels, float *y);
 
 /* pool_channels.c: for each pixel, y[0] = the maximum over its channels, NaN if one is NaN, and

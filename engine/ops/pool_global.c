@@ -4,11 +4,10 @@
  *     y[c] = 1 / (H W) sum over i,j of x[i,j,c],   dx[i,j,c] (+)= dy[c] / (H W)
  *
  * The plain forward sums in double; the training step sums in float, channel by channel
- * along the vectors, pixel after pixel. */
-
-#include <string.h>
+ * along the vectors, ADL_SUM_PIXELS pixels at a time. */
 
 #include "ops/ops.h"
+#include "ops/plain_loops.h"
 #include "ops/train.h"
 
 static int pool_global_infer(const struct adl_node *node, const struct adl_shape *in,
@@ -44,10 +43,7 @@ static void pool_global_image(const struct adl_train_call *call, size_t piece, s
     for (size_t n = first; n < last; n++) {
         const float *x = call->in[0] + n * count;
         float *y = call->out + n * channels;
-        memset(y, 0, channels * sizeof *y);
-        for (size_t i = 0; i < count; i += channels)
-            for (size_t c = 0; c < channels; c++)
-                y[c] += x[i + c];
+        adl_sum_over_pixels(x, channels, count / channels, channels, y);
         for (size_t c = 0; c < channels; c++)
             y[c] /= (float)(count / channels);
     }

@@ -6,9 +6,13 @@
 
 #include <string.h>
 
+#include "base/size.h"
+#include "kernels/kernel.h"
 #include "ops/ops.h"
 #include "ops/plain_loops.h"
 #include "ops/train.h"
+
+enum { LANES = 64 }; /* channels that are summed side by side */
 
 static int pool_sum_infer(const struct adl_node *node, const struct adl_shape *in,
                           struct adl_shape *out, struct adl_error *err)
@@ -34,10 +38,19 @@ static void pool_sum_forward(const struct adl_op_call *call)
 
 void adl_sum_over_pixels(const float *x, size_t ldx, size_t pixels, size_t channels, float *y)
 {
-    memcpy(y, x, channels * sizeof *y);
-    for (size_t i = 1; i < pixels; i++)
-        for (size_t c = 0; c < channels; c++)
-            y[c] += x[i * ldx + c];
+    for (size_t i = 0; i < pixels; i += ADL_SUM_PIXELS) {
+        const size_t end = ADL_MIN(i + ADL_SUM_PIXELS, pixels);
+        for (size_t c = 0; c < channels; c += LANES) {
+            const size_t lanes = ADL_MIN(channels - c, (size_t)LANES);
+            float part[LANES];
+            memcpy(part, x + i * ldx + c, lanes * sizeof *part);
+            for (size_t k = i + 1; k < end; k++)
+                for (size_t lane = 0; lane < lanes; lane++)
+                    part[lane] += x[k * ldx + c + lane];
+            for (size_t lane = 0; lane < lanes; lane++)
+                y[c + lane] = i ? y[c + lane] + part[lane] : part[lane];
+        }
+    }
 }
 
 static void pool_sum_image(const struct adl_train_call *call, size_t n)

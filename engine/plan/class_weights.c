@@ -55,7 +55,7 @@ void adl_session_class_weights(const struct adl_session *session, int index, siz
         const float *vector =
             layer->vector < 0 ? layer->factors
                               : adl_session_output(session, (enum adl_output)layer->output, index);
-        const float *w = layer->linear < 0 ? NULL : plan->steps[layer->linear].packed;
+        const float *w = layer->weights;
         if (w && width == 0) {
             memcpy(row, w + class_id * layer->channels, layer->channels * sizeof *row);
         } else if (w) {

@@ -20,9 +20,9 @@
 #include "kernels/zeros.h"
 #include "plan/ir.h"
 
-/* Returns the step of the linear layer that has these weights and computes one pixel, if they will
- * be packed as they are; -1: there is none. */
-static int classes_linear(const struct adl_plan *plan, int param)
+/* Returns whether a linear layer that computes one pixel has these weights, which will be packed as
+ * they are. */
+static bool classes_is_kept(const struct adl_plan *plan, int param)
 {
     int found = -1;
 
@@ -33,9 +33,9 @@ static int classes_linear(const struct adl_plan *plan, int param)
         const struct plan_step *step = &plan->steps[i];
         if (step->kind == PLAN_POINTWISE && step->scale && step->vector < 0 &&
             step->input == plan->steps[found].output)
-            return -1; /* fold would multiply the weights */
+            return false; /* fold would multiply the weights */
     }
-    return found;
+    return found >= 0;
 }
 
 /* Describes a step as a layer; returns the value of the map that it reads, or -1. */
@@ -45,12 +45,13 @@ static int classes_describe(const struct adl_plan *plan, const struct plan_step 
     size_t channels = (size_t)plan->values[step->output].shape.c;
     int input = step->input;
 
-    *layer = (struct plan_class_layer){.linear = -1, .vector = -1};
+    *layer = (struct plan_class_layer){.param = -1, .vector = -1};
     switch (step->kind) {
     case PLAN_CONV:
-        layer->linear = step->linear ? classes_linear(plan, step->node->params[0]) : -1;
-        if (layer->linear < 0 || !adl_zeros_only(step->bias, channels))
+        if (!step->linear || !classes_is_kept(plan, step->node->params[0]) ||
+            !adl_zeros_only(step->bias, channels))
             return -1;
+        layer->param = step->node->params[0];
         break;
     case PLAN_POINTWISE:
         if (!plan_is_open(step) || (step->bias && !adl_zeros_only(step->bias, channels)))

@@ -106,7 +106,8 @@ struct plan_step {
 /* A layer of a classifier, as its derivative (classes.c). */
 struct plan_class_layer {
     size_t channels;                       /* of what it reads */
-    int linear;                            /* the step that has its weights; -1: none */
+    int param;                             /* its weights, of a linear layer; -1: none */
+    const float *weights;                  /* as a step has them packed; set by select */
     const float *factors;                  /* of the channels; NULL: none */
     int vector;                            /* value: slopes, or where a layer norm is; -1: none */
     int output;                            /* the output that has `vector` */

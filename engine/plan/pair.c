@@ -7,6 +7,7 @@
  * (conv_dot.c). */
 
 #include "kernels/bf16.h"
+#include "ops/conv/conv_geometry.h"
 #include "plan/ir.h"
 
 /* Floats of the largest map that stays in a core's own cache, roughly (1 MiB). */
@@ -27,6 +28,19 @@ static bool is_pointwise(const struct plan_step *step)
            attr->stride == 1 && attr->groups == 1;
 }
 
+/* Returns whether both can be one step. That the depthwise kernel has few rows is one of the
+ * conditions: with more, an algorithm of another kind computes it by itself. */
+static bool is_supported(const struct adl_plan *plan, const struct plan_step *first,
+                         const struct plan_step *step)
+{
+    const struct plan_value *values = plan->values;
+    const struct adl_conv depthwise = adl_conv_describe(
+        plan_conv_attr(first), values[first->input].shape, values[first->output].shape);
+    const struct adl_conv pointwise = adl_conv_describe(
+        plan_conv_attr(step), values[step->input].shape, values[step->output].shape);
+    return adl_separable_supports(&depthwise, &pointwise, plan->kernels);
+}
+
 int plan_pair(struct adl_plan *plan, struct adl_error *err)
 {
     (void)err;
@@ -43,8 +57,7 @@ int plan_pair(struct adl_plan *plan, struct adl_error *err)
         struct plan_step *first = &plan->steps[producer];
         struct adl_shape shape = plan->values[value].shape;
         if (!is_depthwise(plan, first) || adl_shape_count(shape) < CACHE_FLOATS ||
-            plan->values[step->output].shape.h != shape.h ||
-            plan->values[step->output].shape.w != shape.w)
+            !is_supported(plan, first, step))
             continue;
         step->first = first;
         step->input = first->input;

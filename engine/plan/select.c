@@ -188,6 +188,14 @@ static int select_keep_classifier(struct adl_plan *plan, const struct plan_step 
     return 0;
 }
 
+/* Notes the weights of a linear layer that maps of single classes are computed from (classes.c). */
+static void select_keep_class_layer(struct adl_plan *plan, const struct plan_step *step)
+{
+    for (int i = 0; step->kind == PLAN_LINEAR && i < plan->class_layer_count; i++)
+        if (plan->class_layers[i].param == step->node->params[0])
+            plan->class_layers[i].weights = step->packed;
+}
+
 /* Packs all weights with the threads of the pool. Large parameters come first: while the
  * packed weights are filled, the parameters are released, and this order keeps the peak of
  * both together low, because the parameters that remain near the end are small. Most of the
@@ -209,6 +217,7 @@ static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
             continue;
         ADL_TRY(select_make_scale(plan, step, err));
         step->packed = plan->packed + begin;
+        select_keep_class_layer(plan, step);
         if (step->node->params[0] == adl_graph_classifier(plan->graph))
             ADL_TRY(select_keep_classifier(plan, step, err));
         list[count].step = step;
