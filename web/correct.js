@@ -302,7 +302,9 @@ function next() {
 /** Accepts what is on the picture, and goes on. */
 function acceptAndGoOn() {
     const shown = picture();
-    if (shown) {
+    if (shown && !review.acceptable(shown.picture)) {
+        announce(t('correct.unanswered'));
+    } else if (shown) {
         review.accept(shown.picture);
         next();
     }
@@ -351,7 +353,7 @@ export function showCorrect() {
     buttonOf('correct-undo').disabled = !shown || !review.canUndo(shown.picture);
     buttonOf('correct-redo').disabled = !shown || !review.canRedo(shown.picture);
     buttonOf('correct-delete').disabled = !found;
-    buttonOf('correct-accept').disabled = !shown;
+    buttonOf('correct-accept').disabled = !shown || !review.acceptable(shown.picture);
     const text = agreementText();
     $('correct-iou').hidden = text === '';
     if (text !== told) {

@@ -159,9 +159,16 @@ const isDraft = (picture) => {
         box.label === draft[index].label && bestOverlap(box, [draft[index]]) === 1);
 };
 
+/** Whether there is something to accept: before the model has answered there is no draft, which is not
+ * the same as one without boxes. @param {Picture} picture */
+export const acceptable = (picture) => verdictOf(picture) !== '' || labelOf(picture) !== null;
+
 /** Says that the boxes are right as they are. @param {Picture} picture */
 export function accept(picture) {
     const own = ownOf(picture);
+    if (!acceptable(picture)) {
+        return;
+    }
     if (own.verdict === '') {
         setBoxes(picture, draftOf(picture), 'accepted');
     } else if (own.verdict === 'corrected' && isDraft(picture)) {

@@ -268,6 +268,7 @@ export const english = {
     'correct.delete': 'Delete the box',
     'correct.accept': 'Accept',
     'correct.accept.title': 'Accept and go to the next picture',
+    'correct.unanswered': 'The model has not drafted anything yet.',
     'correct.object': 'object',
     'correct.on': 'Correcting. Drag to draw a box; drag a box or its edges to change it.',
     'correct.off': 'Correcting is off.',

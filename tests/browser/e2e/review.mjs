@@ -194,6 +194,26 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     await page.done();
 });
 
+it('what the model has not answered is not accepted', async () => {
+    const page = await open(browser, server.url);
+    await page.route('**/localize?*', () => {});
+    await page.setInputFiles('#files', names.slice(0, 2).map((name) => join(examples, name)));
+    await page.waitForFunction(() => parseInt(document.getElementById('zoom-level').textContent) > 0);
+    await page.keyboard.press('e');
+    await page.waitForSelector('#correct-tools:not([hidden])');
+    await settle(page);
+    assert.equal(await page.isDisabled('#correct-accept'), true);
+    await page.keyboard.press('a');
+    await settle(page);
+    assert.equal(await page.textContent('#review-count'), '0 of 2 reviewed');
+    assert.match(await page.textContent('#live'), /not drafted/);
+    /* That nothing is on it can be said at any time. */
+    await page.keyboard.press('x');
+    await page.waitForFunction(() => document.getElementById('review-count').textContent ===
+        '1 of 2 reviewed');
+    await page.done();
+});
+
 it('a finger draws and resizes, two fingers zoom', async () => {
     const page = await open(browser, server.url,
         { width: 390, height: 800, hasTouch: true, isMobile: true });
