@@ -5,6 +5,7 @@ import * as api from './api.js';
 import { answerOf, boxesOf, classIdOf, mapOfPane, panes, predictionOf, shownOf, thresholdOf } from './answers.js';
 import { $, announce, buttonOf, contextOf, element } from './dom.js';
 import { paintFindings } from './paint.js';
+import { drawable } from './prepare.js';
 import { state, subscribe } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
 import { t } from './text.js';
@@ -106,20 +107,20 @@ export function saveFile(blob, name) {
 /** Saves the picture at its own size, with the findings of the first pane, as a PNG.
  * @param {Picture} picture */
 async function saveOverlay(picture) {
-    const bitmap = await createImageBitmap(picture.file, { imageOrientation: 'from-image' });
-    const longer = Math.max(bitmap.width, bitmap.height);
+    const { source, size, close } = await drawable(picture.file);
+    const longer = Math.max(size.width, size.height);
     const scale = Math.min(SAVED_SIDE_PX / longer, 1);
     const canvas = element('canvas');
-    canvas.width = Math.max(Math.round(bitmap.width * scale), 1);
-    canvas.height = Math.max(Math.round(bitmap.height * scale), 1);
+    canvas.width = Math.max(Math.round(size.width * scale), 1);
+    canvas.height = Math.max(Math.round(size.height * scale), 1);
     const context = contextOf(canvas);
     context.imageSmoothingQuality = 'high';
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    context.drawImage(source, 0, 0, canvas.width, canvas.height);
     /* Lines and letters have the size that they have on a screen of this many pixels. */
     const unit = Math.max(longer * scale / 700, 1);
-    paintFindings(context, shownOf(picture, panes()[0]), bitmap,
-        { left: 0, top: 0, scale: canvas.width / bitmap.width }, unit, state);
-    bitmap.close();
+    paintFindings(context, shownOf(picture, panes()[0]), size,
+        { left: 0, top: 0, scale: canvas.width / size.width }, unit, state);
+    close();
     const blob = await new Promise((/** @type {BlobCallback} */ resolve) => {
         canvas.toBlob(resolve, 'image/png');
     });

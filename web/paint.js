@@ -12,7 +12,8 @@ import { hardlySeen } from './answers.js';
  * @typedef {import('./store.js').ScoredBox} ScoredBox
  * @typedef {{left: number, top: number, scale: number}} Place
  * @typedef {{width: number, height: number, source: CanvasImageSource,
- *     small: ImageBitmap | null}} Frame a decoded picture, and a smaller copy of a large one
+ *     small: ImageBitmap | null, close: () => void}} Frame a decoded picture, and a smaller copy of a
+ *     large one; `close` gives the memory of the picture back
  */
 
 /** From this size of a pixel on, pixels are drawn as squares. */

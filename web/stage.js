@@ -8,6 +8,7 @@
 import { classMapOf, hardlySeen, panes, shownOf } from './answers.js';
 import { $, canvasOf, contextOf, percent, readable } from './dom.js';
 import { differenceSheet, paintFindings, paintPicture, paintSheet } from './paint.js';
+import { drawable } from './prepare.js';
 import { change, state, subscribe } from './state.js';
 import { currentPicture, store } from './store.js';
 import { t } from './text.js';
@@ -52,6 +53,10 @@ const layers = [];
 const tools = [];
 /** @type {Map<Picture, Frame>} the one used last is at the end */
 const frames = new Map();
+/** @type {Set<Picture>} those that are being decoded, each once however often pictures come */
+const decoding = new Set();
+/** @type {Picture | null} the last one that could not be decoded */
+let failed = null;
 /** @type {{picture: Picture, frame: Frame} | null} what is on the stage */
 let onStage = null;
 /** @type {Sheet[]} */
@@ -99,18 +104,18 @@ export function paintSoon(all = false) {
 
 /** @param {Blob} file @returns {Promise<Frame>} */
 async function decode(file) {
-    const source = await createImageBitmap(file, { imageOrientation: 'from-image' });
-    const { width, height } = source;
+    const { source, size, close } = await drawable(file);
+    const { width, height } = size;
     const longer = Math.max(width, height);
     if (longer <= LARGE_PX) {
-        return { width, height, source, small: null };
+        return { width, height, source, small: null, close };
     }
     const small = await createImageBitmap(source, {
         resizeWidth: Math.max(Math.round(width * LARGE_PX / longer / 2), 1),
         resizeHeight: Math.max(Math.round(height * LARGE_PX / longer / 2), 1),
         resizeQuality: 'medium',
     });
-    return { width, height, source, small };
+    return { width, height, source, small, close };
 }
 
 /** Forgets the pictures that were shown longest ago. */
@@ -124,14 +129,14 @@ function dropFrames() {
             (count <= KEPT_FRAMES && pixels <= KEPT_PIXELS && store.pictures.includes(picture));
         if (!kept) {
             frames.delete(picture);
-            /** @type {ImageBitmap} */ (frame.source).close();
+            frame.close();
             frame.small?.close();
         }
     }
 }
 
-/** Brings the current picture onto the stage. */
-async function load() {
+/** Brings the current picture onto the stage. @param {boolean} again also if it could not be decoded */
+async function load(again) {
     const picture = currentPicture();
     if (!picture || onStage?.picture === picture) {
         if (!picture) {
@@ -143,15 +148,22 @@ async function load() {
     }
     let frame = frames.get(picture);
     if (!frame) {
+        if (decoding.has(picture) || (failed === picture && !again)) {
+            return;
+        }
+        decoding.add(picture);
         try {
             frame = await decode(picture.file);
         } catch {
+            failed = picture;
             /* The server says what is wrong with the file. */
             if (currentPicture() === picture) {
                 onStage = null;
                 paintSoon(true);
             }
             return;
+        } finally {
+            decoding.delete(picture);
         }
     }
     frames.delete(picture);
@@ -519,10 +531,10 @@ export function startStage() {
         findings: canvasOf(`canvas${which}`), title: $(`title${which}`),
     }));
     sheets.forEach(({ root }, pane) => listen(root, pane));
-    subscribe(['picture', 'pictures'], () => void load());
+    subscribe(['picture', 'pictures'], (changed) => void load(changed.has('picture')));
     subscribe(['view', 'beside', 'difference'], () => paintSoon(true));
     subscribe(['model', 'models', 'class', 'map', 'threshold', 'boxes', 'outline', 'opacity', 'colours',
         'answers'], () => paintSoon());
     new ResizeObserver(() => paintSoon(true)).observe($('stage'));
-    void load();
+    void load(true);
 }

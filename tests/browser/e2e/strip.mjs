@@ -46,11 +46,25 @@ const many = (count) => Array.from({ length: count }, (_, i) => ({
 
 it('hundreds of pictures have few elements, and are stopped, filtered and ordered', async () => {
     const page = await open(browser, server.url);
+    /* How often each file is decoded; the first one takes a while. */
+    await page.evaluate(() => {
+        const decode = window.createImageBitmap;
+        window.decoded = new Map();
+        window.createImageBitmap = async (source, ...rest) => {
+            window.decoded.set(source, (window.decoded.get(source) ?? 0) + 1);
+            if (window.decoded.size === 1) {
+                await new Promise((resolve) => { setTimeout(resolve, 300); });
+            }
+            return decode(source, ...rest);
+        };
+    });
     await page.setInputFiles('#files', many(220));
     await page.waitForFunction(() => /of 220 analysed/.test(
         document.getElementById('strip-count').textContent), null, { timeout: 120000 });
     const elements = await page.locator('#strip > li').count();
     assert.ok(elements >= 8 && elements < 30, `${elements} elements`);
+    /* For the stage and for the strip. */
+    assert.ok(await page.evaluate(() => Math.max(...window.decoded.values())) <= 2);
     await page.click('#strip-stop');
     await settle(page);
     await page.waitForTimeout(500);
@@ -147,6 +161,12 @@ it('what the server does not read is sent as a JPEG', async () => {
     assert.equal(await page.isHidden('#problem'), true);
     assert.match(await text(page, 'sent-note'), /JPEG copy/);
     assert.match(await text(page, 'timing'), /200 × 200 px/);
+    /* What browsers show in an <img> alone is on the stage too, and is saved. */
+    await add(page, [join(root, 'web/examples/starfish.svg')]);
+    await page.waitForFunction(() => /^starfish.svg: /.test(
+        document.getElementById('canvas').getAttribute('aria-label')), null, { timeout: 5000 });
+    const [overlay] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+    assert.equal(overlay.suggestedFilename(), 'starfish-overlay.png');
     await add(page, [{ name: 'no picture.xyz', mimeType: '', buffer: Buffer.from('no picture') }]);
     await page.evaluate(() => document.activeElement.blur());
     await page.waitForFunction(() => !document.getElementById('problem').hidden);
