@@ -42,6 +42,7 @@ async function addFound(find) {
     const found = [];
     let finding = true;
     let count = 0;
+    let unread = 0;
     /** @type {() => void} */
     let wake = () => {};
     touch('reading');
@@ -55,8 +56,13 @@ async function addFound(find) {
     while (!reading.signal.aborted) {
         const next = found.shift();
         if (next) {
-            await addFile(next, count === 0);
-            count++;
+            try {
+                await addFile(next, count === 0);
+                count++;
+            } catch {
+                /* It was moved, or may not be read; the others can be. */
+                unread++;
+            }
         } else if (finding) {
             await new Promise((/** @type {(v: void) => void} */ resolve) => { wake = resolve; });
         } else {
@@ -68,7 +74,9 @@ async function addFound(find) {
         store.reading = null;
     }
     touch('reading');
-    if (count === 0 && !reading.signal.aborted) {
+    if (unread > 0) {
+        announce(t('strip.unreadable', { count: unread }));
+    } else if (count === 0 && !reading.signal.aborted) {
         announce(t('strip.unread', { count }));
     }
 }

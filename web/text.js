@@ -234,6 +234,7 @@ export const english = {
     'strip.stopped': 'stopped',
     'strip.removed': '{name} removed',
     'strip.unread': { one: 'There is no picture in {count} file.', other: 'There is no picture in {count} files.' },
+    'strip.unreadable': { one: '{count} file could not be read.', other: '{count} files could not be read.' },
     'filter.label': 'Class',
     'filter.label.all': 'All classes',
     'filter.label.one': '{label} ({count})',

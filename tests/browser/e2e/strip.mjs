@@ -128,9 +128,23 @@ it('a folder is read as a whole, and its pictures alone', async () => {
     copyFileSync(example('starfish'), join(inner, 'a.jpg'));
     writeFileSync(join(folder, 'zoo/notes.txt'), 'no picture');
     writeFileSync(join(folder, 'zoo/.hidden.jpg'), 'no picture');
+    /* The first file cannot be read; the others can. */
+    copyFileSync(example('yin_yang'), join(folder, 'zoo/a.jpg'));
     const page = await open(browser, server.url);
+    await page.evaluate(() => {
+        const { slice } = Blob.prototype;
+        Blob.prototype.slice = function (...range) {
+            if (this.webkitRelativePath === 'zoo/a.jpg') {
+                throw new DOMException('it was moved', 'NotReadableError');
+            }
+            return slice.apply(this, range);
+        };
+    });
     await page.setInputFiles('#folder', join(folder, 'zoo'));
-    await page.waitForFunction(() => document.querySelectorAll('#strip > li[data-status=done]').length === 2);
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li[data-status=done]').length === 2,
+        null, { timeout: 10000 });
+    await page.waitForFunction(() => document.getElementById('strip-count').textContent === '2 pictures');
+    assert.equal(await page.locator('#strip > li[aria-current]').count(), 1);
     assert.deepEqual(await titles(page), ['zoo/b.jpg', 'zoo/deep/a.jpg']);
     await page.done();
 });
