@@ -175,21 +175,38 @@ export function putAnnotation(name, body, type, { token, signal }) {
     });
 }
 
-const HEALTH_MS = 900; /* health is answered at once, however busy the server is */
+/* Health is answered at once, however busy the server is; what takes longer is the way there and back.
+ * On a way that is slow more time is given, so that a server far away is not one that is away. */
+const LEAST_HEALTH_MS = 900;
+const MOST_HEALTH_MS = 15000;
+let healthMs = LEAST_HEALTH_MS;
+
+/** @param {number} ms */
+function setPatience(ms) {
+    healthMs = Math.min(Math.max(ms, LEAST_HEALTH_MS), MOST_HEALTH_MS);
+}
 
 /**
  * 'loading' is 503, also while the server drains, 'away' no answer.
  * @returns {Promise<'ready' | 'loading' | 'away'>}
  */
 export async function health() {
+    const start = performance.now();
     try {
         const response = await fetch('health', { cache: 'no-store',
-            signal: AbortSignal.timeout(HEALTH_MS) });
+            signal: AbortSignal.timeout(healthMs) });
+        setPatience(3 * (performance.now() - start));
         return response.ok ? 'ready' : response.status === 503 ? 'loading' : 'away';
-    } catch {
+    } catch (error) {
+        if (/** @type {Error} */ (error).name === 'TimeoutError') {
+            setPatience(2 * healthMs);
+        }
         return 'away';
     }
 }
+
+/** Whether a text can be a token: others cannot be sent in a header. @param {string} text */
+export const mayBeToken = (text) => /^[\x21-\x7e]+$/.test(text);
 
 /** The server's own account of itself: queue, stages.
  * @param {string} token @returns {Promise<any>} */

@@ -7,7 +7,7 @@ import { change, ownMapChanges, state, subscribe, touch } from './state.js';
 import { modelNamed, store } from './store.js';
 import { t } from './text.js';
 
-/* With what api.health() waits, a server that goes away is noticed within two seconds. */
+/* With what api.health() waits, a server that goes away is noticed within two seconds, unless it is far. */
 const DELAY_MS = 1000;
 const HIDDEN_DELAY_MS = 10000; /* while nobody looks */
 /* How often what was not answered is asked again after one absence: what ends the connection may be the
@@ -15,6 +15,8 @@ const HIDDEN_DELAY_MS = 10000; /* while nobody looks */
 const MOST_RETRIES = 3;
 
 let retries = 0;
+/** Whether the models were asked for in vain. */
+let modelsMissing = false;
 
 /** Whether a request found nobody to answer it. */
 function anyUnanswered() {
@@ -30,7 +32,9 @@ async function watchHealth() {
         store.health = health;
         touch('health');
         if (before !== 'ready') retries = 0;
-        if (health === 'ready') await loadModels();
+    }
+    if (health === 'ready' && (before !== 'ready' || modelsMissing)) {
+        await loadModels();
     }
     if (health === 'ready' && retries < MOST_RETRIES && anyUnanswered()) {
         retries++;
@@ -46,8 +50,11 @@ async function loadModels() {
         store.limits = limits ?? store.limits;
         store.annotations = annotations;
         $('training-link').hidden = !training;
+        modelsMissing = false;
     } catch (problem) {
-        if (/** @type {api.Problem} */ (problem).status === 401) {
+        /* Without a token asking again is of no use. */
+        modelsMissing = /** @type {api.Problem} */ (problem).status !== 401;
+        if (!modelsMissing) {
             touch('token');
         }
         return;
@@ -79,8 +86,13 @@ function askToken() {
 /** @param {Event} event */
 async function useToken(event) {
     event.preventDefault();
-    store.token = inputOf('token').value.trim();
+    const token = inputOf('token').value.trim();
     inputOf('token').value = '';
+    if (!api.mayBeToken(token)) {
+        $('token-wrong').hidden = false;
+        return;
+    }
+    store.token = token;
     $('token-form').hidden = true;
     await loadModels();
     retry((problem) => problem.status === 401);

@@ -267,7 +267,7 @@ document.addEventListener('visibilitychange', () => {
 });
 $('token-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    server.useToken(input('token').value);
+    server.useToken(input('token').value.trim());
     lookNow();
 });
 

@@ -422,14 +422,23 @@ it('a server that wants a token gets it, and nothing is lost meanwhile', async (
     writeFileSync(tokens, 'open-sesame\n');
     const closed = await serve([['default', model]], ['--token-file', tokens]);
     try {
-        const page = await open(browser, closed.url, { allow: [/status of 401/] });
+        const page = await open(browser, closed.url, { allow: [/status of (401|502)/] });
         await page.waitForSelector('#token-form:not([hidden])');
         await accessible(page, 'asked for a token');
         await page.setInputFiles('#files', [picture]);
         await page.waitForSelector('#strip > li[data-status=waiting]');
-        await page.fill('#token', 'wrong');
+        await page.fill('#token', '“open-sesame”');
         await page.keyboard.press('Enter');
+        await page.waitForSelector('#token-wrong:not([hidden])', { timeout: 5000 });
+        await page.fill('#token', 'wrong');
+        await Promise.all([page.waitForResponse('**/models'), page.keyboard.press('Enter')]);
         await page.waitForSelector('#token-wrong:not([hidden])');
+        let models = 0;
+        await page.route('**/models', async (route) => {
+            models++;
+            /* The first time somebody between is in the way. */
+            await (models === 1 ? route.fulfill({ status: 502, body: 'no gateway' }) : route.continue());
+        });
         await page.fill('#token', 'open-sesame');
         await page.keyboard.press('Enter');
         await page.waitForSelector('#strip > li[data-status=done]');
