@@ -113,6 +113,13 @@ function showControls() {
     inputOf('difference').checked = state.difference;
 }
 
+/** What went wrong in a pane: with all of the answer, or with its class alone.
+ * @param {import('./answers.js').Shown} shown */
+function problemOf({ answer, pane }) {
+    const extra = pane.class === null ? null : answer?.extra.get(pane.class);
+    return [answer, extra].find((entry) => entry?.status === 'error')?.problem;
+}
+
 /** What each pane found, and how far both agree. */
 function showFindings() {
     const picture = currentPicture();
@@ -120,15 +127,17 @@ function showFindings() {
         return;
     }
     const found = panes().map((pane) => shownOf(picture, pane));
-    $('compare-found').replaceChildren(...found.map(({ model, prediction, answer }, index) =>
-        element('li', {},
+    $('compare-found').replaceChildren(...found.map((shown, index) => {
+        const { model, prediction } = shown;
+        return element('li', {},
             element('span', { className: `swatch swatch-${index}`, 'aria-hidden': 'true' }),
             element('span', { className: 'compare-model', text: model.name }),
             element('span', {
                 text: prediction ? readable(prediction.label)
-                    : answer?.problem ? answer.problem.title : t('busy.analysing'),
+                    : problemOf(shown)?.title ?? t('busy.analysing'),
             }),
-            element('b', { text: prediction ? percent(prediction.score) : '' }))));
+            element('b', { text: prediction ? percent(prediction.score) : '' }));
+    }));
     const [a, b] = found.map(({ boxes }) => boxes[0]);
     $('compare-overlap').textContent = a && b ? t('compare.overlap', { iou: overlap(a, b).toFixed(2) }) : '';
 }

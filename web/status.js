@@ -43,10 +43,24 @@ async function watchHealth() {
     setTimeout(watchHealth, document.hidden ? HIDDEN_DELAY_MS : DELAY_MS);
 }
 
+/** Leaves models that the server does not have (any more), which an address may name: for them there
+ * are no answers. */
+function leaveMissingModels() {
+    const missing = (/** @type {string} */ name) => name !== '' && store.models.length > 0 &&
+        !store.models.some((model) => model.name === name);
+    if (missing(state.model)) {
+        change({ model: '', class: null, map: ownMapChanges() });
+    }
+    if (state.beside && missing(state.beside.model)) {
+        change({ beside: null, difference: false });
+    }
+}
+
 async function loadModels() {
     try {
         const { models, limits, annotations, training } = await api.models(store.token);
         store.models = models;
+        leaveMissingModels();
         store.limits = limits ?? store.limits;
         store.annotations = annotations;
         $('training-link').hidden = !training;

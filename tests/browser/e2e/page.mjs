@@ -153,10 +153,19 @@ it('a view survives a reload, pictures included', async () => {
     assert.equal(await text(other, 'threshold-out'), '0.50');
     await other.done();
     /* A picture that the server has needs nothing but the address. */
-    const served = await open(browser, `${server.url}?picture=examples/starfish.jpg&boxes=all`);
-    await served.waitForSelector('#boxes .box-place');
+    const starfish = `${server.url}?picture=examples/starfish.jpg`;
+    const served = await open(browser, `${starfish}&boxes=all&model=gone&beside=gone&difference=yes`);
+    await served.waitForSelector('#boxes .box-place', { timeout: 10000 });
     assert.equal(await served.locator('[name=regions][value=all]').isChecked(), true);
+    /* Models that the server does not have are left. */
+    await inAddress(served, '^\\?picture=examples/starfish.jpg&boxes=all$');
     await served.done();
+    /* A class that the second model does not have is no reason to wait. */
+    const beside = await open(browser, `${starfish}&beside=layered&beside_class=no+such`,
+        { allow: [/status of 400/] });
+    await beside.waitForFunction(() => document.querySelectorAll('#compare-found li')[1]
+        ?.textContent === 'layeredThe model does not have this class', null, { timeout: 10000 });
+    await beside.done();
 });
 
 it('the wheel, the pointer and the keyboard move the picture', async () => {
