@@ -1,11 +1,11 @@
 /* From the state to what is shown of it: which answer, which class, which map and boxes. Nothing
- * here changes anything; what it computes is kept until its source is gone. */
+ * here changes anything but forgetReplaced(); what it computes is kept until its source is gone. */
 
 import { clip, boxesFromMap, foreground, meanInside, scaleBox, unclippedMap, withConfidence } from './boxes.js';
 import { mapQuery } from './maps.js';
 import { objectBoxes } from './objects.js';
 import { state } from './state.js';
-import { currentPicture, modelNamed } from './store.js';
+import { currentPicture, modelNamed, store } from './store.js';
 
 /**
  * @typedef {import('./state.js').Pane} Pane
@@ -48,6 +48,25 @@ export function mapOfPane(pane) {
 /** What tells the answers of a picture apart: the model and the map. @param {Pane} pane */
 export function askOf(pane) {
     return JSON.stringify([pane.model, mapOfPane(pane)]);
+}
+
+/** The model that was asked, by its name. @param {string} ask */
+const modelOfAsk = (ask) => modelNamed(String(JSON.parse(ask)[0]));
+
+/** Whether an answer is of another version of a model than the one that the server lists.
+ * @param {any} result @param {Model} model */
+export const isOfAnother = (result, model) => result?.model_version !== undefined &&
+    model.info.model_version !== undefined && result.model_version !== model.info.model_version;
+
+/** Forgets the answers of models that were replaced, so that they are asked for again. */
+export function forgetReplaced() {
+    for (const { answers } of store.pictures) {
+        for (const [ask, { result }] of answers) {
+            if (isOfAnother(result, modelOfAsk(ask))) {
+                answers.delete(ask);
+            }
+        }
+    }
 }
 
 /** @param {Picture} picture @param {Pane} pane @returns {Answer | null} */

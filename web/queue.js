@@ -3,7 +3,7 @@
  * first; the server's queue is left to other users. What is no longer wanted is given up. */
 
 import * as api from './api.js';
-import { answerOf, askOf, classIdOf, mapOfPane, panes, predictionOf } from './answers.js';
+import { answerOf, askOf, classIdOf, isOfAnother, mapOfPane, panes, predictionOf } from './answers.js';
 import { boxBetweenSizes, sendableOf } from './prepare.js';
 import { state, subscribe, touch } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
@@ -173,10 +173,14 @@ async function request({ picture, pane, extra, abort: { signal } }, answer) {
     for (;;) {
         try {
             const { file, type, original, sent } = await sendableFor(picture);
-            return inOriginal(await api.localize(file, type, {
+            const result = await api.localize(file, type, {
                 model: pane.model, map: mapOfPane(pane), token: store.token, signal,
                 classId: extra ? (id >= 0 ? id : String(pane.class)) : undefined,
-            }), original, sent);
+            });
+            if (isOfAnother(result, modelNamed(pane.model))) {
+                touch('replaced');
+            }
+            return inOriginal(result, original, sent);
         } catch (error) {
             const problem = /** @type {api.Problem} */ (error);
             if (problem.status === 413 && picture.sendable?.why === '') {

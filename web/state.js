@@ -4,7 +4,7 @@
  *
  * `state` is what a person chose and what an address can carry (address.js). What the page knows
  * (pictures, models, answers, the server's health) is in store.js; its changes are told by touch()
- * under names of their own: 'pictures', 'models', 'answers', 'health', 'token'. */
+ * under names of their own: 'pictures', 'models', 'answers', 'health', 'token', 'replaced'. */
 
 import { noFilter } from './order.js';
 

@@ -1,6 +1,7 @@
 /* The server: whether it is there, its models, the token that it asks for. */
 
 import * as api from './api.js';
+import { forgetReplaced } from './answers.js';
 import { $, inputOf, selectOf, showChoices } from './dom.js';
 import { retry } from './queue.js';
 import { change, ownMapChanges, state, subscribe, touch } from './state.js';
@@ -13,6 +14,10 @@ const HIDDEN_DELAY_MS = 10000; /* while nobody looks */
 /* How often what was not answered is asked again after one absence: what ends the connection may be the
  * request itself. */
 const MOST_RETRIES = 3;
+
+/* How soon after one replaced model another is looked for. It is twice as long each time: instances with
+ * different models behind one address would be asked about all pictures again and again. */
+const FIRST_PAUSE_MS = 60000;
 
 let retries = 0;
 /** Whether the models were asked for in vain. */
@@ -61,6 +66,7 @@ async function loadModels() {
         const { models, limits, annotations, training } = await api.models(store.token);
         store.models = models;
         leaveMissingModels();
+        forgetReplaced();
         store.limits = limits ?? store.limits;
         store.annotations = annotations;
         $('training-link').hidden = !training;
@@ -74,6 +80,23 @@ async function loadModels() {
         return;
     }
     touch('models');
+}
+
+let nextLook = 0;
+let pauseMs = FIRST_PAUSE_MS;
+let looking = false;
+
+/** An answer came from another version of a model than the one that the page knows. */
+function lookForModels() {
+    if (!looking) {
+        looking = true;
+        setTimeout(() => {
+            looking = false;
+            nextLook = performance.now() + pauseMs;
+            pauseMs *= 2;
+            void loadModels();
+        }, Math.max(nextLook - performance.now(), 0));
+    }
 }
 
 function showHealth() {
@@ -122,6 +145,7 @@ export function startStatus() {
     subscribe(['health', 'language'], showHealth);
     subscribe(['models', 'model'], showModels);
     subscribe(['token'], askToken);
+    subscribe(['replaced'], lookForModels);
     showHealth();
     void watchHealth();
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
@@ -458,6 +458,38 @@ it('a server that wants a token gets it, and nothing is lost meanwhile', async (
         await page.done();
     } finally {
         closed.stop();
+    }
+});
+
+it('a model that is replaced is asked about all pictures again', async () => {
+    const file = join(folder, 'replaced.safetensors');
+    copyFileSync(model, file);
+    const other = await serve([['default', file]]);
+    try {
+        const page = await open(browser, other.url);
+        await add(page, [examples[0]]);
+        const next = join(folder, 'next.safetensors');
+        execFileSync(program, ['convert', '--threshold', '0.5', model, next], { stdio: 'pipe' });
+        renameSync(next, file);
+        process.kill(other.pid, 'SIGHUP');
+        while (JSON.parse(await (await fetch(`${other.url}models`)).text()).models[0].threshold !== 0.5) {
+            await new Promise((resolve) => { setTimeout(resolve, 50); });
+        }
+        const asked = (path) => page.asked.filter((url) => new URL(url).pathname === path).length;
+        const models = asked('/models');
+        assert.equal(asked('/localize'), 1);
+        await page.setInputFiles('#files', [examples[1]]);
+        /* The answer about the second picture tells; then the first one is asked about again. */
+        await page.waitForFunction(() => document.getElementById('threshold-out').textContent === '0.50',
+            null, { timeout: 10000 });
+        await page.waitForFunction(() => [...document.querySelectorAll('#strip > li[data-status=done]')]
+            .length === 2);
+        await settle(page);
+        assert.equal(asked('/models'), models + 1);
+        assert.equal(asked('/localize'), 3);
+        await page.done();
+    } finally {
+        other.stop();
     }
 });
 
