@@ -412,7 +412,17 @@ it('of the pair that ships, one trained with ADL and one without, both maps are 
 
 it('on a phone the picture stays in view, its threshold beneath it', async () => {
     const page = await open(browser, server.url, { width: 390, height: 844, hasTouch: true, isMobile: true });
-    await add(page, [examples[0]]);
+    await add(page, examples);
+    /* A tap anywhere on a small picture shows it; only the current one can be removed. */
+    await page.locator('#strip > li:nth-child(2) .thumb').scrollIntoViewIfNeeded();
+    const corner = await page.locator('#strip > li:nth-child(2) .thumb').boundingBox();
+    await page.touchscreen.tap(corner.x + corner.width - 4, corner.y + 4);
+    await page.waitForSelector('#strip > li:nth-child(2)[aria-current] .thumb-remove', { timeout: 5000 });
+    assert.equal(await page.locator('#strip > li').count(), 3);
+    await page.tap('#strip > li:nth-child(2) .thumb-remove');
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li').length === 2);
+    await page.tap('#strip > li:nth-child(1) .thumb');
+    await settle(page);
     const places = () => page.evaluate(() => ['stage', 'threshold', 'boxes'].map((id) =>
         document.getElementById(id).getBoundingClientRect().toJSON()));
     await page.evaluate(() => window.scrollTo(0, 500));
