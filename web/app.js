@@ -14,16 +14,21 @@ import { change, state, subscribe } from './state.js';
 import { startStatus } from './status.js';
 import { translatePage } from './text.js';
 
-/* Browsers limit how often an address may be changed. */
-const ADDRESS_DELAY_MS = 250;
+/* Browsers limit how often an address may be changed: Safari to a hundred times in half a minute. */
+const ADDRESS_DELAY_MS = 350;
 
 function keepAddress() {
     let timer = 0;
+    let written = location.search.slice(1);
     subscribe(null, () => {
-        clearTimeout(timer);
-        timer = window.setTimeout(() => {
+        /* Answers that come all the time do not put it off. */
+        timer ||= window.setTimeout(() => {
+            timer = 0;
             const query = queryOf(state);
-            history.replaceState(null, '', query ? `?${query}` : location.pathname);
+            if (query !== written) {
+                written = query;
+                history.replaceState(null, '', query ? `?${query}` : location.pathname);
+            }
         }, ADDRESS_DELAY_MS);
     });
 }

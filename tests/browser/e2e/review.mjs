@@ -160,7 +160,7 @@ it('boxes are drawn, changed, taken back and kept', async () => {
         ['corrected', 'accepted', 'corrected']);
 
     /* A reload loses nothing. */
-    await page.waitForTimeout(400);
+    await page.waitForTimeout(600);
     await page.reload();
     await page.waitForFunction(() => document.getElementById('strip-count').textContent ===
         '3 pictures');
