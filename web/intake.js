@@ -3,10 +3,11 @@
 import * as api from './api.js';
 import { $, announce, inputOf } from './dom.js';
 import { chosenFiles, readDrop } from './folders.js';
-import { allKept, keep, kept } from './keep.js';
+import { kept } from './keep.js';
 import { change, state, subscribe, touch } from './state.js';
-import { addPicture, idOf, selectPicture, store } from './store.js';
+import { addPicture, currentPicture, idOf, selectPicture, store } from './store.js';
 import { t } from './text.js';
+import { beginVisit, forgetOld, keepPicture, picturesOfVisit } from './visits.js';
 
 /** The paths of the pictures that the server has. */
 const EXAMPLE = /^examples\/[a-z_]+\.jpg$/;
@@ -16,7 +17,7 @@ const EXAMPLE = /^examples\/[a-z_]+\.jpg$/;
 async function addFile({ file, name }, first) {
     const id = await idOf(file);
     const picture = addPicture({ id, file, name: name || t('picture.pasted') });
-    void keep('pictures', id, { id, name: picture.name, file });
+    void keepPicture({ id, name: picture.name, file });
     if (first) {
         /* A view that waited for this picture stays as the address says. */
         if (waitedFor === id) {
@@ -74,6 +75,7 @@ async function addFound(find) {
         store.reading = null;
     }
     touch('reading');
+    void forgetOld(state.picture);
     if (unread > 0) {
         announce(t('strip.unreadable', { count: unread }));
     } else if (count === 0 && !reading.signal.aborted) {
@@ -105,7 +107,9 @@ async function served(path) {
 /** @param {string} path */
 async function addExample(path) {
     try {
-        selectPicture(await served(path));
+        const picture = await served(path);
+        void keepPicture({ id: path, name: picture.name });
+        selectPicture(picture);
         moveFocus();
     } catch (problem) {
         announce(/** @type {Error} */ (problem).message);
@@ -132,26 +136,31 @@ let waitedFor = null;
 /** Brings back the pictures of before a reload, where the address names one of them. */
 export async function restore() {
     const id = state.picture;
-    if (!id) {
-        return;
-    }
-    if (EXAMPLE.test(id)) {
-        try {
-            await served(id);
-        } catch {
+    const example = id !== null && EXAMPLE.test(id);
+    if (!id || !(example || await kept('pictures', id))) {
+        beginVisit();
+        if (id) {
+            waitedFor = id;
+            $('missing').hidden = false;
             change({ picture: null });
         }
-    } else if (await kept('pictures', id)) {
-        for (const { id: each, file, name } of await allKept('pictures')) {
-            addPicture({ id: each, file, name });
-        }
-    } else {
-        waitedFor = id;
-        $('missing').hidden = false;
-        change({ picture: null });
         return;
     }
+    const all = await picturesOfVisit(id);
+    for (const { id: each, file, name } of all.some((one) => one.id === id) ? all
+        : [...all, { id, file: undefined, name: '' }]) {
+        if (file) {
+            addPicture({ id: each, file, name });
+        } else {
+            /* What cannot be had of the server is left out. */
+            await served(each).catch(() => null);
+        }
+    }
+    if (!currentPicture()) {
+        change({ picture: store.pictures[0]?.id ?? null });
+    }
     $('missing').hidden = true;
+    void forgetOld(id);
 }
 
 function listenForDrops() {

@@ -13,7 +13,11 @@ function open() {
             request.result.createObjectStore('pictures');
             request.result.createObjectStore('notes');
         };
-        request.onsuccess = () => resolve(request.result);
+        request.onsuccess = () => {
+            /* The browser closes it when a person clears the storage, for example. */
+            request.result.onclose = () => { opened = null; };
+            resolve(request.result);
+        };
         request.onerror = () => reject(request.error);
         request.onblocked = () => reject(new Error('another tab holds an older storage'));
     });
@@ -45,6 +49,14 @@ async function access(table, mode, action) {
 /** @param {'pictures' | 'notes'} table @param {string} id @param {any} value */
 export const keep = (table, id, value) =>
     access(table, 'readwrite', (store) => store.put(value, id));
+
+/** Keeps what is made of what was kept before, if anything.
+ * @param {'pictures' | 'notes'} table @param {string} id @param {(before: any) => any} make */
+export const update = (table, id, make) => access(table, 'readwrite', (store) => {
+    const before = store.get(id);
+    before.onsuccess = () => store.put(make(before.result), id);
+    return before;
+});
 
 /** @param {'pictures' | 'notes'} table @param {string} id */
 export const forget = (table, id) => access(table, 'readwrite', (store) => store.delete(id));

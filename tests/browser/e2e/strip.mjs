@@ -121,6 +121,64 @@ it('the least certain come first', async () => {
     await page.done();
 });
 
+/** Keeps something in the page's storage, or reads the keys of what is kept. */
+const stored = (page, table, values = []) => page.evaluate(([name, all]) => new Promise((resolve, reject) => {
+    const request = indexedDB.open('adl-server');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const store = request.result.transaction(name, 'readwrite').objectStore(name);
+        all.forEach((value) => store.put(value, value.id));
+        store.getAllKeys().onsuccess = ({ target }) => {
+            request.result.close();
+            resolve(target.result);
+        };
+    };
+}), [table, values]);
+
+it('after a reload the pictures of the visit are there in their order, and no others', async () => {
+    const page = await open(browser, server.url);
+    const files = many(11);
+    await page.setInputFiles('#files', files.slice(0, 1));
+    await page.waitForFunction(() => /picture=/.test(location.search));
+    const before = page.url();
+    /* Another visit. */
+    await page.goto(server.url);
+    await page.waitForSelector('[data-example=starfish]');
+    await page.setInputFiles('#files', files.slice(1, 6));
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li').length === 5);
+    await page.evaluate(() => document.querySelector('[data-example=starfish]').click());
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li').length === 6);
+    await page.setInputFiles('#files', files.slice(6));
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li').length === 11);
+    const wanted = await titles(page);
+    assert.equal(wanted[5], 'starfish.jpg');
+    assert.equal(wanted[10], 'picture 11.jpg');
+    await page.waitForFunction(() => /picture=/.test(location.search), null, { timeout: 2000 });
+    /* What was kept long ago. */
+    const long = Date.now() - 31 * 86400000;
+    await stored(page, 'pictures', [{ id: 'a', visits: [['x', long]] },
+        { id: 'b', visits: [['x', long], ['y', long + 1]] }, { id: 'c' }]);
+    await stored(page, 'notes', [{ id: 'a', verdict: '' }, { id: 'b', verdict: 'corrected', boxes: [] }]);
+    for (const address of ['', `${server.url}?picture=examples/starfish.jpg`]) {
+        await (address ? page.goto(address) : page.reload());
+        await page.waitForFunction(() => document.querySelectorAll('#strip > li').length >= 11,
+            null, { timeout: 5000 });
+        await settle(page);
+        assert.deepEqual(await titles(page), wanted);
+    }
+    assert.equal((await stored(page, 'pictures')).length, 12);
+    assert.deepEqual(await stored(page, 'notes'), ['b']);
+    /* The address of the visit before names its picture, which comes into this one. */
+    await page.goto(before);
+    for (let i = 0; i < 2; i++) {
+        await page.waitForFunction(() => document.querySelectorAll('#strip > li').length >= 12);
+        await settle(page);
+        assert.equal((await titles(page)).at(-1), 'picture 1.jpg');
+        await page.goto(`${server.url}?picture=examples/starfish.jpg`);
+    }
+    await page.done();
+});
+
 it('a folder is read as a whole, and its pictures alone', async () => {
     const inner = join(folder, 'zoo/deep');
     mkdirSync(inner, { recursive: true });
