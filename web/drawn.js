@@ -13,6 +13,7 @@ import { t } from './text.js';
 /** @typedef {import('./exports.js').LabelledBox} LabelledBox */
 
 const SHOWN_MATCHES = 8;
+const LABEL_LETTERS = 200;
 
 /** @param {LabelledBox} box @param {number} index @param {boolean} chosen */
 function row(box, index, chosen) {
@@ -66,6 +67,11 @@ function showVerdict() {
 
 /* --- labels -------------------------------------------------------------------------- */
 
+/** A text as a label that the server takes: no control characters, no space at its ends, not too long.
+ * @param {string} text */
+const plainLabel = (text) => [...text.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').trim()]
+    .slice(0, LABEL_LETTERS).join('').trim();
+
 /** Labels for a text: the classes that resemble it, and the text itself as a class of its own.
  * @param {string} text @returns {string[]} */
 function labelsFor(text) {
@@ -76,7 +82,7 @@ function labelsFor(text) {
     }
     const found = bestMatches(text, classes.map(readable), SHOWN_MATCHES)
         .map((index) => classes[index]);
-    const own = text.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').trim().slice(0, 200);
+    const own = plainLabel(text);
     const known = found.some((label) => readable(label).toLowerCase() === own.toLowerCase());
     return known || own === '' ? found : [...found, own];
 }

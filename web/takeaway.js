@@ -42,10 +42,10 @@ function plainName(name) {
 const numbered = (name, number) => (number === 1 ? name
     : name.replace(/(\.[^.]*)?$/, `-${number}$1`));
 
-/** Sends a picture under its name, or, if another one has that, with a number.
+/** Sends a picture under the name that it has there, its own, or, if another one has that, with a number.
  * @param {Picture} picture @param {Blob} file @param {string} type @param {AbortSignal} signal */
 async function sendPicture(picture, file, type, signal) {
-    const known = review.noteOf(picture)?.as;
+    let known = review.noteOf(picture)?.as;
     const plain = plainName(picture.name);
     for (let number = 1; ; number++) {
         const name = known ?? numbered(plain, number);
@@ -54,8 +54,13 @@ async function sendPicture(picture, file, type, signal) {
             return name;
         } catch (error) {
             const problem = /** @type {api.Problem} */ (error);
-            if (problem.status !== 409 || number === 100 || known) {
+            if (problem.status !== 409 || number === 100) {
                 throw problem;
+            }
+            if (known) {
+                /* Somebody has put another picture there meanwhile. */
+                known = undefined;
+                number = 0;
             }
         }
     }
@@ -71,6 +76,27 @@ async function sendOne(picture, signal) {
     const body = new Blob([`{"boxes":${review.textOf(scaled)}}`], { type: 'application/json' });
     await api.putAnnotation(name, body, 'application/json', { token: store.token, signal });
     review.markSent(picture, name, text);
+}
+
+/* What is wrong with one picture or its boxes, and no reason to keep the others back. */
+const OF_ONE = [400, 409, 413, 415, 422];
+
+/** Sends one picture, and says why the server does not take it, or ''. @param {Picture} picture
+ * @param {AbortSignal} signal */
+async function refusalOf(picture, signal) {
+    try {
+        await sendOne(picture, signal);
+        return '';
+    } catch (error) {
+        const problem = /** @type {api.Problem} */ (error);
+        /* Without a status it is this browser that cannot make a copy to send. */
+        const ofOne = OF_ONE.includes(problem.status) ||
+            (problem.status === 0 && !problem.unanswered);
+        if (!ofOne) {
+            throw problem;
+        }
+        return problem.detail || problem.message;
+    }
 }
 
 /** @type {AbortController | null} */
@@ -90,10 +116,11 @@ async function send() {
     try {
         for (const picture of review.unsent()) {
             show();
-            await sendOne(picture, signal);
-            sentCount++;
+            const refusal = await refusalOf(picture, signal);
+            failure ||= refusal && `${picture.name}: ${refusal}`;
+            sentCount += Number(refusal === '');
         }
-        announce(t('send.done', { count: sentCount }));
+        announce(failure || t('send.done', { count: sentCount }));
     } catch (error) {
         const problem = /** @type {api.Problem} */ (error);
         failure = signal.aborted ? '' : problem.detail || problem.message;
@@ -113,10 +140,11 @@ function show() {
     $('send-row').hidden = !store.annotations;
     buttonOf('send').disabled = !sending && open === 0;
     $('send-text').textContent = sending ? t('send.stop') : t('send.send');
-    $('send-note').textContent = failure || (sending
+    $('send-note').textContent = sending
         ? t('send.progress', { done: sentCount, total: sentCount + open })
-        : open > 0 ? t('send.open', { count: open }) : done > 0 ? t('send.all') : t('send.none'));
-    $('send-note').classList.toggle('wrong', failure !== '');
+        : failure || (open > 0 ? t('send.open', { count: open })
+            : done > 0 ? t('send.all') : t('send.none'));
+    $('send-note').classList.toggle('wrong', !sending && failure !== '');
 }
 
 export function startTakeaway() {

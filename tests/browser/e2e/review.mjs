@@ -85,7 +85,7 @@ const square = (box) => ({ x0: box[0], y0: box[1], x1: box[0] + box[2] - 1, y1: 
 
 it('boxes are drawn, changed, taken back and kept', async () => {
     const kept = folder;
-    const page = await open(browser, server.url);
+    const page = await open(browser, server.url, { allow: [/status of (400|409)/] });
     await add(page, names.map((name) => join(examples, name)));
     await page.click('#strip li:nth-child(1) .thumb');
     const shape = await page.evaluate(async () => {
@@ -177,7 +177,16 @@ it('boxes are drawn, changed, taken back and kept', async () => {
         assert.equal((await saved(page, format)).subarray(0, 2).toString(), head);
     }
 
-    /* Into the server's directory: the same boxes, ends as the reference has them. */
+    /* Into the server's directory: the same boxes, ends as the reference has them. What is wrong with one
+     * picture keeps no other back. */
+    const refuse = async (route) => route.fulfill({ status: 400, contentType: 'application/problem+json',
+        body: '{"title":"Bad Request","detail":"a label is too long"}' });
+    await page.route('**/annotations/umbrella.jpg', refuse);
+    await page.click('#send');
+    await page.waitForFunction(() => document.getElementById('send-note').textContent ===
+        'umbrella.jpg: a label is too long', null, { timeout: 10000 });
+    assert.deepEqual(readdirSync(join(kept, 'set/images')).sort(), names.slice(1).sort());
+    await page.unroute('**/annotations/umbrella.jpg', refuse);
     await page.click('#send');
     await page.waitForFunction(() => /Everything/.test(document.getElementById('send-note').textContent));
     const lines = readFileSync(join(kept, 'set/metadata/val/localization.txt'), 'utf8').trim().split('\n');
@@ -187,8 +196,24 @@ it('boxes are drawn, changed, taken back and kept', async () => {
         const { file_name: name, width: w, height: h } = coco.images[id - 1];
         return [name, x0, y0, Math.min(x1 + 1, w - 1), Math.min(y1 + 1, h - 1)].join();
     });
-    assert.deepEqual(lines, wanted);
+    assert.deepEqual(lines.sort(), wanted.sort());
     assert.deepEqual(readdirSync(join(kept, 'set/images')).sort(), [...names].sort());
+
+    /* Where another picture has its name meanwhile, it is sent under a new one. A label is as long as the
+     * server takes. */
+    const other = new URL('annotations/umbrella.jpg', server.url);
+    await fetch(other, { method: 'DELETE' });
+    assert.equal((await fetch(other, { method: 'PUT', headers: { 'Content-Type': 'image/jpeg' },
+        body: readFileSync(join(examples, 'starfish.jpg')) })).status, 200);
+    await page.click('#drawn li:nth-child(1) .drawn-box');
+    await page.fill('#box-label', `${'a'.repeat(199)} 상자`);
+    await page.press('#box-label', 'Enter');
+    await page.click('#send');
+    await page.waitForFunction(() => /^Everything|:/.test(document.getElementById('send-note').textContent),
+        null, { timeout: 10000 });
+    assert.match(await page.textContent('#send-note'), /Everything/);
+    const { boxes } = await (await fetch(new URL('annotations/umbrella-2.jpg', server.url))).json();
+    assert.equal(boxes[0].label, 'a'.repeat(199));
     await shot(page, 'review');
     await accessible(page, 'while boxes are corrected');
     await page.done();
