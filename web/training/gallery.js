@@ -58,8 +58,13 @@ function sightsOf(name, album, epoch) {
 
 /** @param {string} name @param {Album} album @param {number} number */
 function bitmapOf(name, album, number) {
-    album.bitmaps[number] ??= server.picture(name, number);
-    return album.bitmaps[number];
+    let found = album.bitmaps[number];
+    if (!found) {
+        found = server.picture(name, number);
+        found.catch(() => { album.bitmaps[number] = undefined; });
+        album.bitmaps[number] = found;
+    }
+    return found;
 }
 
 /** @param {Picture} picture @param {Sight | undefined} sight */
