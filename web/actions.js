@@ -44,8 +44,9 @@ export function answerShown(picture) {
     /** @type {Prediction[]} */
     const predictions = one ? [one] : result.predictions;
     const model = modelNamed(pane.model);
+    const { sent: _, ...image } = result.image;
     return {
-        ...result,
+        ...result, image,
         predictions: predictions.map((prediction) => {
             const threshold = thresholdOf(pane, prediction);
             return {

@@ -4,11 +4,13 @@
 import { clip, boxesFromMap, foreground, meanInside, scaleBox, unclippedMap, withConfidence } from './boxes.js';
 import { mapQuery } from './maps.js';
 import { objectBoxes } from './objects.js';
+import { boxBetweenSizes } from './prepare.js';
 import { state } from './state.js';
 import { currentPicture, modelNamed, store } from './store.js';
 
 /**
  * @typedef {import('./state.js').Pane} Pane
+ * @typedef {import('./prepare.js').Size} Size
  * @typedef {import('./store.js').Answer} Answer
  * @typedef {import('./store.js').Model} Model
  * @typedef {import('./store.js').Picture} Picture
@@ -160,11 +162,12 @@ const lastBoxes = new WeakMap();
  * The boxes of a prediction in pixels of the picture, as the server gives them.
  * @param {Prediction} prediction @param {Model} model @param {number} threshold
  * @param {string} mode largest, all or objects
- * @param {{width: number, height: number}} image
+ * @param {Size & {sent?: Size}} image with the size of the copy that was sent, if one was
  * @returns {ScoredBox[]}
  */
 export function boxesOf(prediction, model, threshold, mode, image) {
-    const of = [model.name, model.width, model.height, threshold, mode, image.width, image.height].join();
+    const of = [model.name, model.width, model.height, threshold, mode, image.width, image.height,
+        image.sent?.width, image.sent?.height].join();
     let last = lastBoxes.get(prediction);
     if (last?.of !== of) {
         last = { of, boxes: findBoxes(prediction, model, threshold, mode, image) };
@@ -176,7 +179,7 @@ export function boxesOf(prediction, model, threshold, mode, image) {
 /**
  * @param {Prediction} prediction @param {Model} model @param {number} threshold
  * @param {string} mode largest, all or objects
- * @param {{width: number, height: number}} image
+ * @param {Size & {sent?: Size}} image with the size of the copy that was sent, if one was
  * @returns {ScoredBox[]}
  */
 function findBoxes(prediction, model, threshold, mode, image) {
@@ -194,7 +197,10 @@ function findBoxes(prediction, model, threshold, mode, image) {
     } else {
         boxes = boxesFromMap(map, width, height, threshold, mode === 'all');
     }
-    const scaled = boxes.map((box) => scaleBox(box, width, height, image.width, image.height));
+    /* By way of the copy, as the server's boxes come: both ways round outward. */
+    const sent = image.sent ?? image;
+    const scaled = boxes.map((box) => scaleBox(box, width, height, sent.width, sent.height))
+        .map((box) => (sent === image ? box : boxBetweenSizes(box, sent, image)));
     /* The confidence is that of a class that is there. */
     return hardlySeen(prediction) ? scaled : withConfidence(scaled, prediction.boxes);
 }

@@ -161,7 +161,7 @@ function inOriginal(result, original, sent) {
     const predictions = result.predictions.map((/** @type {import('./store.js').Prediction} */ p) => ({
         ...p, boxes: p.boxes.map((box) => boxBetweenSizes(box, sent, original)),
     }));
-    return { ...result, image: { ...original }, predictions };
+    return { ...result, image: { ...original, sent }, predictions };
 }
 
 /** @param {Job} job @param {Answer} answer */

@@ -253,6 +253,13 @@ it('a picture that is too large is sent smaller, and its boxes are in its own pi
     assert.match(await text(page, 'sent-note'),
         /^This picture has 0\.\d\d MiB; this server takes 0\.01\. A copy of \d+ × \d+ pixels was sent\./);
     assert.match(await text(page, 'timing'), /420 × 420 px/);
+    /* The server's box is the page's, so its chance is known. */
+    assert.match(await text(page, 'boxes-hint'), /chance/);
+    await page.click('#copy-json');
+    await page.waitForSelector('#copy-json.confirmed');
+    const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
+    assert.deepEqual(copied.image, { width: 420, height: 420 });
+    assert.ok(copied.predictions[0].boxes[0].confidence > 0);
     const [, x0, y0, x1, y1] = /(\d+), (\d+) – (\d+), (\d+)/.exec(await page.locator('#boxes .box-place')
         .textContent()).map(Number);
     await page.done();
