@@ -126,11 +126,13 @@ export function thresholdOf(pane, prediction) {
 /** Whether a class is hardly in the picture. @param {Prediction | null} prediction */
 export const hardlySeen = (prediction) => (prediction?.present ?? 1) < HARDLY_SEEN;
 
-/**
- * @typedef {{unclipped: Float64Array, map: Float64Array, width: number, height: number}} ClassMap
- * @type {WeakMap<object, ClassMap>}
- */
-const maps = new WeakMap();
+/** @typedef {{unclipped: Float64Array, map: Float64Array, width: number, height: number}} ClassMap */
+
+/* A map takes a megabyte and is made in a millisecond: more than what a person looks at is not kept. */
+const KEPT_MAPS = 48;
+
+/** @type {Map<object, ClassMap>} by the heatmap of the answer; the one used last is at the end */
+const maps = new Map();
 
 /**
  * The map of a prediction at the model's input size, or null if the answer has none.
@@ -146,7 +148,12 @@ export function classMapOf(prediction, { width, height }) {
     if (found?.width !== width || found.height !== height) {
         const unclipped = unclippedMap(heatmap, width, height);
         found = { unclipped, map: clip(unclipped), width, height };
-        maps.set(heatmap, found);
+    }
+    maps.delete(heatmap);
+    maps.set(heatmap, found);
+    const [oldest] = maps.keys();
+    if (maps.size > KEPT_MAPS) {
+        maps.delete(oldest);
     }
     return found;
 }
