@@ -38,14 +38,15 @@ const widthOf = (/** @type {LabelledBox} */ box) => box.x1 - box.x0 + 1;
 const heightOf = (/** @type {LabelledBox} */ box) => box.y1 - box.y0 + 1;
 
 /** The path without its extension; later pictures of the same stem get -2, -3, and so on, so that
- * no file replaces another.
+ * no file replaces another, nor takes the name that belongs to another picture.
  * @param {Picture[]} pictures */
 function stems(pictures) {
+    const own = pictures.map(({ name }) => safePath(name).replace(/(?<=[^/])\.[^./]*$/, ''));
+    const reserved = new Set(own);
     const taken = new Set();
-    return pictures.map(({ name }) => {
-        const stem = safePath(name).replace(/(?<=[^/])\.[^./]*$/, '');
+    return own.map((stem) => {
         let unique = stem;
-        for (let n = 2; taken.has(unique); n++) {
+        for (let n = 2; taken.has(unique) || (unique !== stem && reserved.has(unique)); n++) {
             unique = `${stem}-${n}`;
         }
         taken.add(unique);

@@ -53,6 +53,17 @@ test('YOLO: centre and size as fractions, a file for each picture', () => {
     assert.match(files.get('data.yaml'), /^ {2}3: "<new> & \\"odd\\""$/m);
 });
 
+test('a numbered file does not take the name of another picture', () => {
+    const picture = (name, label) => ({ name, width: 10, height: 10,
+        boxes: [{ x0: 0, y0: 0, x1: 4, y1: 4, label }] });
+    const labels = ['one', 'two', 'three', 'four'];
+    const files = exports.yoloFiles(['a.jpg', 'a.png', 'a-2.jpg', 'a.gif']
+        .map((name, i) => picture(name, labels[i])), labels).slice(2);
+    assert.deepEqual(files.map(({ name, data }) => [name, labels[parseInt(data, 10)]]),
+        [['labels/a.txt', 'one'], ['labels/a-3.txt', 'two'], ['labels/a-2.txt', 'three'],
+            ['labels/a-4.txt', 'four']]);
+});
+
 test('Pascal VOC: pixels from 1, texts escaped, well formed', (t) => {
     const files = exports.vocFiles(pictures);
     assert.deepEqual(files.map(({ name }) => name), ['Annotations/zoo/a, "b".xml',
