@@ -104,15 +104,22 @@ function hashOf(bytes) {
     return (4294967296 * (2097151 & b) + (a >>> 0)).toString(36);
 }
 
-const SAMPLE = 65536;
+/* A file is hashed as a whole up to this size; of a larger one as much, in equal parts all over it. */
+const HASHED_BYTES = 2097152;
+const PARTS = 32;
 
 /**
- * The id of a file, from its length, beginning and end: the same picture has the same id whatever
- * its name, and a picture of many megabytes is not read as a whole for it.
+ * The id of a file, from its length and contents: the same picture has the same id whatever its name, and
+ * a picture of many megabytes is not read as a whole for it.
  * @param {Blob} file
  */
 export async function idOf(file) {
-    const parts = [file.slice(0, SAMPLE), file.slice(Math.max(file.size - SAMPLE, SAMPLE))];
+    const count = file.size <= HASHED_BYTES ? 1 : PARTS;
+    const size = HASHED_BYTES / count;
+    const parts = Array.from({ length: count }, (_, i) => {
+        const start = count === 1 ? 0 : Math.floor(i * (file.size - size) / (count - 1));
+        return file.slice(start, start + size);
+    });
     const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
     return `${hashOf(bytes)}-${file.size.toString(36)}`;
 }
