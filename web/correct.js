@@ -433,6 +433,8 @@ function startKeys() {
         } },
         { keys: ['a'], text: 'key.accept', act: on(acceptAndGoOn) },
         { keys: ['x'], text: 'key.nothing', act: on(nothingHere) },
+        /* Listed here, done by onKey. */
+        { keys: [], shown: 'Ctrl Z, Ctrl Y', text: 'key.undo', act: () => false },
         { keys: ['Escape'], text: '', act: () => {
             if (state.correct && selected >= 0) {
                 selectBox(-1);

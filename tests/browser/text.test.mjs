@@ -41,3 +41,11 @@ test('every text that the scripts name is in the table', () => {
         }
     }
 });
+
+test('the help lists every key that has a text', () => {
+    const scripts = readdirSync(web).filter((file) => file.endsWith('.js') && file !== 'text.js')
+        .map((name) => readFileSync(new URL(name, web), 'utf8')).join('');
+    const keys = Object.keys(english).filter((key) => key.startsWith('key.'));
+    assert.ok(keys.length > 20);
+    assert.deepEqual(keys.filter((key) => !new RegExp(`text:\\s*'${key}'`).test(scripts)), []);
+});
