@@ -181,13 +181,19 @@ export function reviewed() {
     return store.pictures.filter((picture) => verdictOf(picture) !== '');
 }
 
-/** Pictures in the form of exports.js: those a person has looked at, or, if there are none, the drafts
- * of all that were answered. @returns {import('./exports.js').Picture[]} */
-export function forExport() {
+/** The pictures that are exported: those a person has looked at, or, if there are none, all that were
+ * answered. */
+export function exported() {
     const own = reviewed();
-    const drafted = own.length === 0;
-    return (drafted ? store.pictures : own).flatMap((picture) => {
+    return (own.length > 0 ? own : store.pictures)
+        .filter((picture) => acceptable(picture) && sizeOf(picture) !== null);
+}
+
+/** Those pictures in the form of exports.js. @returns {import('./exports.js').Picture[]} */
+export function forExport() {
+    return exported().flatMap((picture) => {
         const size = sizeOf(picture);
+        const drafted = verdictOf(picture) === '';
         return size ? [{ name: picture.name, ...size, boxes: boxesOn(picture), drafted }] : [];
     });
 }

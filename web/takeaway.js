@@ -134,9 +134,9 @@ async function send() {
 function show() {
     const done = review.reviewed().length;
     const open = review.unsent().length;
-    buttonOf('export-save').disabled = store.pictures.length === 0;
-    $('export-what').textContent = done > 0 ? t('export.reviewed', { count: done })
-        : t('export.drafts', { count: store.pictures.length });
+    const count = review.exported().length;
+    buttonOf('export-save').disabled = count === 0;
+    $('export-what').textContent = t(done > 0 ? 'export.reviewed' : 'export.drafts', { count });
     $('send-row').hidden = !store.annotations;
     buttonOf('send').disabled = !sending && open === 0;
     $('send-text').textContent = sending ? t('send.stop') : t('send.send');
@@ -151,7 +151,7 @@ export function startTakeaway() {
     buttonOf('export-save').addEventListener('click', save);
     buttonOf('send').addEventListener('click', () => void send());
     let scheduled = false;
-    subscribe(['drawn', 'pictures', 'models', 'language'], () => {
+    subscribe(['drawn', 'pictures', 'models', 'answers', 'model', 'map', 'class', 'language'], () => {
         if (!scheduled) {
             scheduled = true;
             requestAnimationFrame(() => {

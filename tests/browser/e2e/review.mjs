@@ -232,6 +232,9 @@ it('what the model has not answered is not accepted', async () => {
     await settle(page);
     assert.equal(await page.textContent('#review-count'), '0 of 2 reviewed');
     assert.match(await page.textContent('#live'), /not drafted/);
+    /* Nor is it taken away as a picture without boxes. */
+    assert.equal(await page.textContent('#export-what'), 'nothing yet');
+    assert.equal(await page.isDisabled('#export-save'), true);
     /* That nothing is on it can be said at any time. */
     await page.keyboard.press('x');
     await page.waitForFunction(() => document.getElementById('review-count').textContent ===
