@@ -61,6 +61,37 @@ static int make_place(const char *dir, const char *name, struct adl_error *err)
     return result;
 }
 
+/* Adds a key to a set; *known says whether it was there. */
+static int remember(json_t *set, const struct adl_str *key, bool *known, struct adl_error *err)
+{
+    if (key->failed)
+        return fail_nomem(err);
+    *known = json_object_getn(set, key->data, key->length) != NULL;
+    if (!*known && json_object_setn_new_nocheck(set, key->data, key->length, json_true()) < 0)
+        return fail_nomem(err);
+    return 0;
+}
+
+/* Notes the stems that the images have by their own names. */
+static int collect_stems(struct adl_localize_exports *out, const struct adl_image_list *images,
+                         struct adl_error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < images->count && result == 0; i++) {
+        struct adl_str name = {0}, stem = {0};
+        bool known;
+        result = adl_image_list_relative(images, images->paths[i], &name, err);
+        if (result == 0) {
+            adl_export_put_stem(&stem, name.data);
+            result = remember(out->own, &stem, &known, err);
+        }
+        adl_str_release(&name);
+        adl_str_release(&stem);
+    }
+    return result;
+}
+
 int adl_localize_exports_open(struct adl_localize_exports *out, const struct adl_image_list *images,
                               struct adl_error *err)
 {
@@ -69,8 +100,11 @@ int adl_localize_exports_open(struct adl_localize_exports *out, const struct adl
 
     out->names = json_object();
     out->stems = json_object();
-    if (!out->names || !out->stems)
+    out->own = json_object();
+    if (!out->names || !out->stems || !out->own)
         return fail_nomem(err);
+    if (collect_stems(out, images, err) < 0)
+        return -1;
     adl_str_puts(&out->tasks, "[");
     adl_boxes_csv_put_header(&out->rows);
     if (to->voc && make_place(to->voc, "Annotations", err) < 0)
@@ -90,23 +124,13 @@ void adl_localize_exports_close(struct adl_localize_exports *out)
 {
     json_decref(out->names);
     json_decref(out->stems);
+    json_decref(out->own);
     adl_str_release(&out->tasks);
     adl_str_release(&out->rows);
     *out = (struct adl_localize_exports){0};
 }
 
-/* Adds a key to a set; *known says whether it was there. */
-static int remember(json_t *set, const struct adl_str *key, bool *known, struct adl_error *err)
-{
-    if (key->failed)
-        return fail_nomem(err);
-    *known = json_object_getn(set, key->data, key->length) != NULL;
-    if (!*known && json_object_setn_new_nocheck(set, key->data, key->length, json_true()) < 0)
-        return fail_nomem(err);
-    return 0;
-}
-
-/* Writes the first stem of this name that no other image has. */
+/* Writes the first stem of this name that no other image has or would have by its own name. */
 static int choose_stem(struct adl_localize_exports *out, const char *name, struct adl_str *stem,
                        struct adl_error *err)
 {
@@ -118,6 +142,8 @@ static int choose_stem(struct adl_localize_exports *out, const char *name, struc
         stem->length = length;
         if (n > 1)
             adl_str_printf(stem, "-%d", n);
+        if (n > 1 && !stem->failed && json_object_getn(out->own, stem->data, stem->length))
+            continue;
         if (remember(out->stems, stem, &known, err) < 0)
             return -1;
     }

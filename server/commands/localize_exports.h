@@ -22,6 +22,7 @@ struct adl_localize_exports {
     const char *model_name;
     json_t *names;              /* of the images written so far, an object used as a set; owned */
     json_t *stems;              /* of their files, the same */
+    json_t *own;                /* the stems that all images have by their own names, the same */
     struct adl_str tasks, rows; /* of Label Studio and of CSV */
 };
 
@@ -37,7 +38,7 @@ void adl_localize_exports_close(struct adl_localize_exports *out); /* zeroed is 
 
 /* Adds the image at `path`, which is one of `images`; of an image that was added before, nothing is
  * written. `picture` needs its size and predictions. A later image of the same name without the
- * extension gets NAME-2 and so on. Fails as adl_localize_exports_open() does. */
+ * extension gets NAME-2 and so on, but never the name of another image. Fails as adl_localize_exports_open() does. */
 int adl_localize_exports_add(struct adl_localize_exports *out, const struct adl_image_list *images,
                              const char *path, struct adl_box_picture picture,
                              struct adl_error *err) ADL_MUST_CHECK;

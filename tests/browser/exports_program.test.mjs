@@ -105,6 +105,17 @@ test('the program writes what the page writes', { skip }, () => {
     assert.ok(scores(csv).length >= 9 && scores(studio).length > scores(csv).length);
 });
 
+test('a later image does not take the name of another', { skip }, () => {
+    const names = ['a.jpg', 'a.png', 'a-2.jpg'];
+    mkdirSync(at('stems'));
+    names.forEach((name) => copyFileSync(join(root, 'tests/browser/picture.jpg'), at('stems', name)));
+    const { status, err } = localize('--voc', at('stems-voc'), ...names.map((name) => at('stems', name)));
+    assert.equal(status, 0, err);
+    const files = filesBelow(at('stems-voc'));
+    assert.match(files.get('Annotations/a-2.xml'), /<filename>a-2\.jpg</);
+    assert.match(files.get('Annotations/a-3.xml'), /<filename>a\.png</);
+});
+
 test('Python reads the files back', { skip }, (t) => {
     const run = spawnSync('python3', ['-c', `
 import csv, glob, json, os, sys, xml.etree.ElementTree as tree
