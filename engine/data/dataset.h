@@ -167,6 +167,13 @@ const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, st
 int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 
+/* Makes the class ids of another split those of train, whose `count` classes are `names`: by name
+ * in files of annotation tools, which number the classes of each split by themselves; by number in
+ * the other layouts and if `names` is NULL. Images of other classes are left out, as
+ * ADL_LEFT_OUT_UNKNOWN; with several labels, these have to be paired. Fails with ADL_ERR_NOMEM. */
+int adl_dataset_follow_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
+                               struct adl_error *err) ADL_MUST_CHECK;
+
 /* Leaves out the images, or those entries of paired labels, whose class id is `count` or more, as
  * ADL_LEFT_OUT_UNKNOWN, and reduces the data set to at most `count` classes. Fails with
  * ADL_ERR_NOMEM. */

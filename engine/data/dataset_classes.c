@@ -124,6 +124,18 @@ out:
     return result;
 }
 
+int adl_dataset_follow_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
+                               struct adl_error *err)
+{
+    if (dataset->layout == ADL_DATASET_BOXES && names) {
+        int matched = adl_dataset_match_classes(dataset, names, count, err);
+        if (matched != 0)
+            return matched < 0 ? -1 : 0;
+        dataset->count = 0; /* no class is one of train's */
+    }
+    return adl_dataset_limit_classes(dataset, count, err);
+}
+
 /* --- labels that are probably mistakes ---------------------------------------------------- */
 
 static int largest(const struct adl_dataset *d, size_t index)

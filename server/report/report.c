@@ -200,7 +200,8 @@ static int try_images(struct report *report, struct adl_error *err)
     int batch = of_run >= 1 && of_run < MAX_BATCH ? (int)of_run : MAX_BATCH;
 
     if (open_data(report, err) < 0 || open_model(report, batch, err) < 0 ||
-        adl_dataset_limit_classes(report->data, report->model->class_count, err) < 0)
+        adl_dataset_follow_classes(report->data, (const char *const *)report->model->classes,
+                                   report->model->class_count, err) < 0)
         return -1;
     return has_val(report) ? measure_val(report, batch, err) : 0;
 }

@@ -119,7 +119,8 @@ int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err)
     if (!run->val)
         return 0;
     if (adl_dataset_pair_labels(run->val, err) < 0 ||
-        adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
+        adl_dataset_follow_classes(run->val, (const char *const *)run->model->classes,
+                                   run->model->class_count, err) < 0)
         return -1;
     if (run->val->count > 0) {
         drop_bare_val(run);

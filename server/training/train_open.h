@@ -9,8 +9,8 @@
  * empty. Fails as adl_dataset_open() does, and with ADL_ERR_ARG without images. */
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Pairs the labels of val (data/labels.h), and removes the images, or labels, of val whose class
- * train lacks, because the network has no output for it.
+/* Pairs the labels of val (data/labels.h), gives them the class ids of train, and removes the
+ * images, or labels, of val whose class train lacks, because the network has no output for it.
  * Fails with ADL_ERR_FORMAT if none is left. */
 int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
