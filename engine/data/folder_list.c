@@ -1,4 +1,4 @@
-/* Lists directories of a folder data set.
+/* Lists directories of a folder data set, and files by their extension.
  *
  * A directory is read whole, sorted and then walked, so that neither the images nor the names in
  * a message depend on the file system's order. Symbolic links to directories can form cycles and,
@@ -14,11 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "image/image_decode.h"
+#include "io/file.h"
 
 int adl_names_add(struct adl_names *names, const char *name, struct adl_error *err)
 {
@@ -298,4 +300,65 @@ out:
     adl_free(w.known);
     adl_free(w.links.items);
     return result;
+}
+
+/* --- files by their extension -------------------------------------------------------- */
+
+/* Levels of directories below that of the texts of annotation tools. Unlike images, these are
+ * found through every link, so that a link to a directory above ends in a message. */
+#define DEEPEST 8
+
+struct search {
+    struct adl_draft *draft;
+    const char *root, *extension;
+    bool any;
+    struct adl_names *names;
+};
+
+/* Adds the files below ROOT/BELOW. */
+static int search_below(struct search *s, const char *below, int depth, struct adl_error *err)
+{
+    const char *slash = *below ? "/" : "";
+    const char *path = adl_draft_text(s->draft, err, "%s%s%s", s->root, slash, below);
+    DIR *listing = path && depth <= DEEPEST ? opendir(path) : NULL;
+    const size_t tail = strlen(s->extension);
+    int result = -1;
+
+    if (!path)
+        return -1;
+    if (!listing)
+        return adl_fail(err, ADL_ERR_IO, "%s: cannot be read, or is too deep", path);
+    for (struct dirent *entry; (entry = readdir(listing)) && !(s->any && s->names->count > 0);) {
+        const char *name = entry->d_name;
+        const size_t length = strlen(name);
+        char whole[PATH_MAX];
+        if (name[0] == '.')
+            continue;
+        if (snprintf(whole, sizeof whole, "%s/%s", path, name) < (int)sizeof whole &&
+            adl_file_is_folder(whole)) {
+            const char *inner = adl_draft_text(s->draft, err, "%s%s%s", below, slash, name);
+            if (!inner || search_below(s, inner, depth + 1, err) < 0)
+                goto out;
+        } else if (length > tail && !strcasecmp(name + length - tail, s->extension)) {
+            const char *stem =
+                adl_draft_text(s->draft, err, "%s%s%.*s", below, slash, (int)(length - tail), name);
+            if (!stem || adl_names_add(s->names, stem, err) < 0)
+                goto out;
+        }
+    }
+    result = 0;
+out:
+    closedir(listing);
+    return result;
+}
+
+int adl_names_below(struct adl_draft *draft, const char *root, const char *extension, bool any,
+                    struct adl_names *names, struct adl_error *err)
+{
+    struct search s = {draft, root, extension, any, names};
+
+    if (search_below(&s, "", 0, err) < 0)
+        return -1;
+    adl_names_sort(names);
+    return 0;
 }

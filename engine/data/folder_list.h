@@ -1,7 +1,8 @@
 #ifndef ADL_DATA_FOLDER_LIST_H
 #define ADL_DATA_FOLDER_LIST_H
 
-/* Lists the directories of a folder data set. Private to engine/data/. */
+/* Lists the directories of a folder data set, and files by their extension. Private to
+ * engine/data/. */
 
 #include "data/draft.h"
 
@@ -17,6 +18,13 @@ struct adl_names {
 int adl_names_add(struct adl_names *names, const char *name, struct adl_error *err) ADL_MUST_CHECK;
 /* Puts them in byte order. */
 void adl_names_sort(struct adl_names *names);
+
+/* Adds the paths of the files below `root` whose names end with `extension` in any case (".txt"),
+ * relative to `root`, without the extension and in byte order. Hidden entries are ignored. With
+ * `any`, the search ends at the first file. Fails with ADL_ERR_IO if `root` or a directory below it
+ * cannot be opened or is more than eight levels down, with ADL_ERR_LIMIT and ADL_ERR_NOMEM. */
+int adl_names_below(struct adl_draft *draft, const char *root, const char *extension, bool any,
+                    struct adl_names *names, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Adds to `classes` the names of the subdirectories of `path`, symbolic links to directories
  * included, in byte order. Unless `quiet`, counts as left out the directories of training runs,

@@ -1,6 +1,6 @@
-/* Reads boxes of Pascal VOC: an XML file for each image in DIR/Annotations, images in JPEGImages,
- * images, or DIR itself, and splits in ImageSets/Main/SPLIT.txt, a name without extension in each
- * line; without such a list, each name of a split is all of it.
+/* Reads boxes of Pascal VOC: an XML file for each image in DIR/Annotations or below it, images in
+ * JPEGImages, images, or DIR itself, and splits in ImageSets/Main/SPLIT.txt, a name without
+ * extension in each line; without such a list, each name of a split is all of it.
  *
  *     <annotation><filename>1.jpg</filename><size><width>500</width><height>375</height></size>
  *       <object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>
@@ -8,12 +8,11 @@
  * Pixels are counted from 1 and both ends are inclusive. Expat reads the XML; of its elements only
  * those above count, wherever other ones stand between them. The classes are in byte order. */
 
-#include <dirent.h>
 #include <expat.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -206,9 +205,35 @@ static int keep(struct voc *v, const char *id, struct adl_error *err)
     return 0;
 }
 
-/* Reads one XML file, which belongs to the image `stem` if it does not say a file's name. */
+/* An annotation in Annotations/sub/ that names an image without its directory means the one in
+ * sub/, unless only the directory of the images itself has one of that name. */
+static int find_beside(struct voc *v, const char *stem, const char *const *places, const char **id,
+                       struct adl_error *err)
+{
+    struct adl_draft *draft = v->a->draft;
+    const char *slash = strrchr(stem, '/'), *names[2] = {*id};
+    bool found[2] = {false};
+
+    if (!slash || strchr(*id, '/'))
+        return 0;
+    names[1] = adl_draft_text(draft, err, "%.*s/%s", (int)(slash - stem), stem, *id);
+    if (!names[1])
+        return -1;
+    for (size_t i = 0; places[i]; i++)
+        for (size_t k = 0; k < ADL_COUNT(names); k++) {
+            const char *path = adl_draft_text(draft, err, "%s/%s", places[i], names[k]);
+            if (!path)
+                return -1;
+            found[k] |= access(path, F_OK) == 0;
+        }
+    *id = names[found[1] || !found[0]];
+    return 0;
+}
+
+/* Reads one XML file, which belongs to the image `stem` if it does not say a file's name. The
+ * images are in one of `places`. */
 static int read_file(struct adl_annotated *a, const char *path, const char *stem,
-                     struct adl_error *err)
+                     const char *const *places, struct adl_error *err)
 {
     struct voc *v = adl_calloc(1, sizeof *v);
     char *bytes = NULL;
@@ -241,6 +266,8 @@ static int read_file(struct adl_annotated *a, const char *path, const char *stem
     const char *id = *v->filename ? v->filename : adl_draft_text(a->draft, err, "%s.jpg", stem);
     if (last && !adl_dataset_id_valid(v->filename))
         id = last + 1;
+    if (*v->filename && id && find_beside(v, stem, places, &id, err) < 0)
+        goto out;
     result = id ? keep(v, id, err) : -1;
 out:
     if (v->parser)
@@ -252,30 +279,6 @@ out:
 }
 
 /* --- the directory -------------------------------------------------------------------- */
-
-/* Adds the names of the XML files of a directory, without ".xml", in byte order. */
-static int list_files(struct adl_draft *draft, const char *path, struct adl_names *names,
-                      struct adl_error *err)
-{
-    DIR *listing = opendir(path);
-
-    if (!listing)
-        return adl_fail(err, ADL_ERR_IO, "%s: cannot be read", path);
-    for (struct dirent *entry; (entry = readdir(listing));) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (entry->d_name[0] == '.' || !dot || strcasecmp(dot, ".xml") != 0)
-            continue;
-        const char *name =
-            adl_draft_text(draft, err, "%.*s", (int)(dot - entry->d_name), entry->d_name);
-        if (!name || adl_names_add(names, name, err) < 0) {
-            closedir(listing);
-            return -1;
-        }
-    }
-    closedir(listing);
-    adl_names_sort(names);
-    return 0;
-}
 
 /* Adds the names of a list of ImageSets/Main. Lists of classes have a number after each name. */
 static int list_split(struct adl_draft *draft, const char *path, struct adl_names *names,
@@ -305,18 +308,21 @@ static int voc_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct a
 {
     const char *dir = draft->options->dir;
     const char *path = adl_draft_text(draft, err, "%s/Annotations", dir ? dir : "");
-    DIR *listing = path && dir ? opendir(path) : NULL;
+    struct adl_names names = {0};
+    struct adl_error none = {0};
 
     *fit = ADL_LAYOUT_NO;
+    if (!path)
+        return -1;
     /* A class of a folder data set may be called Annotations as well. */
-    for (struct dirent *entry; listing && (entry = readdir(listing));) {
-        const char *dot = strrchr(entry->d_name, '.');
-        if (dot && !strcasecmp(dot, ".xml"))
-            *fit = ADL_LAYOUT_CERTAIN;
-    }
-    if (listing)
-        closedir(listing);
-    return path ? 0 : -1;
+    if (dir && adl_file_is_folder(path) &&
+        adl_names_below(draft, path, ".xml", true, &names, &none) < 0 &&
+        (none.kind == ADL_ERR_NOMEM || none.kind == ADL_ERR_LIMIT))
+        return adl_fail(err, none.kind, "%s", none.message);
+    if (names.count > 0)
+        *fit = ADL_LAYOUT_CERTAIN;
+    adl_free(names.items);
+    return 0;
 }
 
 static int voc_read(struct adl_draft *draft, struct adl_error *err)
@@ -334,6 +340,7 @@ static int voc_read(struct adl_draft *draft, struct adl_error *err)
     if (!lists || !list || !files || !jpegs || !images)
         return -1;
     const char *const places[] = {jpegs, images, dir, NULL};
+    const char *const given[] = {draft->options->images, NULL};
     if (adl_file_is_regular(list)) {
         ADL_TRY(list_split(draft, list, &names, err));
     } else if (adl_file_is_folder(lists) && strcmp(split, "all") != 0) {
@@ -341,13 +348,13 @@ static int voc_read(struct adl_draft *draft, struct adl_error *err)
         goto out;
     } else {
         draft->dataset->drawn = draft->dataset->whole = !adl_file_is_folder(lists);
-        ADL_TRY(list_files(draft, files, &names, err));
+        ADL_TRY(adl_names_below(draft, files, ".xml", false, &names, err));
     }
     for (size_t i = 0; i < names.count; i++) {
         const char *path = adl_draft_text(draft, err, "%s/%s.xml", files, names.items[i]);
         if (!path)
             goto out;
-        ADL_TRY(read_file(&a, path, names.items[i], err));
+        ADL_TRY(read_file(&a, path, names.items[i], given[0] ? given : places, err));
     }
     ADL_TRY(adl_annotated_find_images(&a, places, err));
     result = adl_annotated_place(&a, err);

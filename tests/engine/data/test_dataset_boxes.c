@@ -224,6 +224,44 @@ static void voc(void)
     tree_refused("test", ADL_ERR_NOT_FOUND, "test.txt");
 }
 
+#define WHOLE(name) OBJECT(name, "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>")
+
+/* As our own exports have it, the directories of the images are also those of their annotations,
+ * and the name of a file is without its directory. */
+static void voc_below_directories(void)
+{
+    tree_new("voc_below");
+    tree_put("images/a/1.jpg", "");
+    tree_put("images/b/1.png", "");
+    tree_put("images/3.jpg", "");
+    tree_put("images/4.jpg", "");
+    tree_put(
+        "Annotations/a/1.xml",
+        "<annotation><folder>a</folder><filename>1.jpg</filename>" WHOLE("cat") "</annotation>");
+    tree_put("Annotations/b/1.xml",
+             "<annotation><filename>1.png</filename>" WHOLE("dog") "</annotation>");
+    struct adl_dataset *d = tree_must_open("all");
+    CU_ASSERT(d->layout == ADL_DATASET_BOXES);
+    CU_ASSERT_EQUAL_FATAL(d->count, 2);
+    tree_check_image(d, 0, "a/1.jpg", 0);
+    tree_check_image(d, 1, "b/1.png", 1);
+    adl_dataset_free(d);
+    /* The directories may also be those of splits, with all images in one. */
+    tree_put("Annotations/train/3.xml",
+             "<annotation><filename>3.jpg</filename>" WHOLE("cat") "</annotation>");
+    tree_put("Annotations/4.xml", "<annotation>" WHOLE("cat") "</annotation>");
+    d = tree_must_open("all");
+    CU_ASSERT_EQUAL_FATAL(d->count, 4);
+    tree_check_image(d, 0, "4.jpg", 0);
+    tree_check_image(d, 3, "3.jpg", 0);
+    adl_dataset_free(d);
+    tree_put("ImageSets/Main/val.txt", "b/1\n");
+    d = tree_must_open("val");
+    CU_ASSERT_EQUAL_FATAL(d->count, 1);
+    tree_check_image(d, 0, "b/1.png", 0);
+    adl_dataset_free(d);
+}
+
 static void voc_is_checked(void)
 {
     static const struct {
@@ -323,6 +361,7 @@ static void folders_are_still_folders(void)
 
 TEST_SUITE(dataset_boxes, {"COCO", coco}, {"COCO is checked", coco_is_checked},
            {"Label Studio", label_studio}, {"Pascal VOC", voc},
+           {"Pascal VOC below directories", voc_below_directories},
            {"Pascal VOC is checked", voc_is_checked}, {"YOLO", yolo},
            {"YOLO's splits", yolo_splits},
            {"folders are still folders", folders_are_still_folders});
