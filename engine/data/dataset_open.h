@@ -31,7 +31,7 @@
  *   VOC      DIR/Annotations/NAME.xml, images in JPEGImages, splits in ImageSets/Main/SPLIT.txt;
  *            without these lists, each name of a split is all of it.
  *   YOLO     labels/SPLIT/NAME.txt beside images/SPLIT, or SPLIT/labels beside SPLIT/images; with
- *            no such directories, each name of a split is all of labels/. Class names are in
+ *            no directory of any split, each name of a split is all of labels/. Class names are in
  *            classes.txt or data.yaml.
  *
  * An image of the last four has the class that its boxes cover the most of, and only boxes of that

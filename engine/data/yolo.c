@@ -5,12 +5,11 @@
  *     CLASS X1 Y1 X2 Y2 X3 Y3 ...   a polygon, which counts as the smallest box around it
  *
  * The splits are in DIR/labels/SPLIT beside DIR/images/SPLIT (Ultralytics), or in DIR/SPLIT/labels
- * beside DIR/SPLIT/images (Roboflow); where labels has no such directory, each name of a split is
- * all of DIR/labels. Names of the classes are in classes.txt, or below `names:` in data.yaml. As
- * the boxes are fractions, the header of each image is read for its size. */
+ * beside DIR/SPLIT/images (Roboflow); where there is no directory of any split, each name of a
+ * split is all of DIR/labels. Names of the classes are in classes.txt, or below `names:` in
+ * data.yaml. As the boxes are fractions, the header of each image is read for its size. */
 
 #include <ctype.h>
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,6 @@
 #include "data/lines.h"
 #include "image/image_decode.h"
 #include "io/file.h"
-
-#define DEEPEST 8
 
 struct yolo {
     struct adl_annotated a;
@@ -147,7 +144,7 @@ static int find_image(struct yolo *y, const char *stem, const char **image, stru
     *image = NULL;
     for (size_t i = 0; !*image && (extension = adl_image_extension(i / 2)) != NULL; i++) {
         char end[8] = {0};
-        for (size_t c = 0; extension[c] && c < sizeof end - 1; c++)
+        for (size_t c = 0; c < sizeof end - 1 && extension[c]; c++)
             end[c] = (char)(i % 2 ? toupper((unsigned char)extension[c]) : extension[c]);
         const char *path = adl_draft_text(y->a.draft, err, "%s/%s.%s", y->images, stem, end);
         if (!path)
@@ -264,58 +261,79 @@ out:
     return result;
 }
 
-/* Adds the texts below LABELS/BELOW, without ".txt". */
-static int list_texts(struct yolo *y, const char *below, int depth, struct adl_names *names,
-                      struct adl_error *err)
+/* Reads the texts below the directory of labels. */
+static int read_texts(struct yolo *y, struct adl_error *err)
 {
-    struct adl_draft *draft = y->a.draft;
-    const char *path = adl_draft_text(draft, err, "%s/%s", y->labels, below);
-    DIR *listing = path && depth < DEEPEST ? opendir(path) : NULL;
+    struct adl_names names = {0};
     int result = -1;
 
-    if (!path)
-        return -1;
-    if (!listing)
-        return adl_fail(err, ADL_ERR_IO, "%s: cannot be read, or is too deep", path);
-    for (struct dirent *entry; (entry = readdir(listing));) {
-        const char *name = entry->d_name, *dot = strrchr(name, '.');
-        if (name[0] == '.')
-            continue;
-        const char *inner = adl_draft_text(draft, err, "%s%s%s", below, *below ? "/" : "", name);
-        const char *whole = inner ? adl_draft_text(draft, err, "%s/%s", y->labels, inner) : NULL;
-        if (!whole)
-            goto out;
-        if (adl_file_is_folder(whole)) {
-            ADL_TRY(list_texts(y, inner, depth + 1, names, err));
-            continue;
-        }
-        if (!dot || strcmp(dot, ".txt") != 0 || (!*below && !strcmp(name, "classes.txt")))
-            continue;
-        inner = adl_draft_text(draft, err, "%.*s", (int)(strlen(inner) - 4), inner);
-        if (!inner || adl_names_add(names, inner, err) < 0)
-            goto out;
-    }
+    ADL_TRY(adl_names_below(y->a.draft, y->labels, ".txt", false, &names, err));
+    for (size_t i = 0; i < names.count; i++)
+        if (strcmp(names.items[i], "classes") != 0)
+            ADL_TRY(read_text(y, names.items[i], err));
     result = 0;
 out:
-    closedir(listing);
+    adl_free(names.items);
     return result;
 }
 
 /* --- the layout ---------------------------------------------------------------------- */
 
-/* Finds the directories of a split. Leaves `labels` NULL if there are none. */
+static const char *const splits[] = {"train", "val", "test"};
+
+/* Sets y->labels and y->images to the directories of a split in DIR/SPLIT, and *name to its name.
+ * Leaves them if there is none. */
+static int find_pair(struct yolo *y, const char *split, const char **name, struct adl_error *err)
+{
+    struct adl_draft *draft = y->a.draft;
+    const char *dir = draft->options->dir, *parent;
+
+    *name = NULL;
+    if (adl_draft_find_split(draft, dir, split, &parent, err) < 0)
+        return -1;
+    if (!parent)
+        return 0;
+    const char *labels = adl_draft_text(draft, err, "%s/labels", parent);
+    const char *images = adl_draft_text(draft, err, "%s/images", parent);
+    if (!labels || !images)
+        return -1;
+    if (!adl_file_is_folder(labels))
+        return 0;
+    *name = parent + strlen(dir) + 1;
+    y->labels = labels;
+    y->images = images;
+    return 0;
+}
+
+/* Sets *found to whether DIR/labels has the directory of any split. */
+static int has_splits(struct adl_draft *draft, const char *labels, bool *found,
+                      struct adl_error *err)
+{
+    const char *dir;
+
+    *found = false;
+    for (size_t i = 0; i < ADL_COUNT(splits); i++) {
+        if (adl_draft_find_split(draft, labels, splits[i], &dir, err) < 0)
+            return -1;
+        *found |= dir != NULL;
+    }
+    return 0;
+}
+
+/* Finds the directories of a split. Leaves `labels` NULL if there are none: another split is no
+ * substitute for one that is missing. All of them are "all", as is what is in no split. */
 static int find_places(struct yolo *y, struct adl_error *err)
 {
     struct adl_draft *draft = y->a.draft;
-    const char *dir = draft->options->dir, *split = draft->options->split, *own, *parent;
+    const char *dir = draft->options->dir, *split = draft->options->split, *own, *pair;
     const char *labels = adl_draft_text(draft, err, "%s/labels", dir);
     const char *images = draft->options->images ? draft->options->images
                                                 : adl_draft_text(draft, err, "%s/images", dir);
+    bool parted;
 
     if (!labels || !images)
         return -1;
-    if (adl_draft_find_split(draft, labels, split, &own, err) < 0 ||
-        adl_draft_find_split(draft, dir, split, &parent, err) < 0)
+    if (adl_draft_find_split(draft, labels, split, &own, err) < 0)
         return -1;
     y->before = "";
     if (own) {
@@ -326,87 +344,97 @@ static int find_places(struct yolo *y, struct adl_error *err)
         draft->dataset->image_dir = images;
         return y->images && y->before ? 0 : -1;
     }
-    if (parent) {
-        y->labels = adl_draft_text(draft, err, "%s/labels", parent);
-        y->images = adl_draft_text(draft, err, "%s/images", parent);
-        draft->dataset->image_dir = y->images;
-        if (!y->labels || !y->images)
-            return -1;
-        if (adl_file_is_folder(y->labels))
-            return 0;
+    if (find_pair(y, split, &pair, err) < 0 || has_splits(draft, labels, &parted, err) < 0)
+        return -1;
+    if (!pair && adl_file_is_folder(labels) && (!parted || !strcmp(split, "all"))) {
+        y->labels = labels;
+        y->images = draft->options->images || adl_file_is_folder(images) ? images : dir;
+        draft->dataset->drawn = draft->dataset->whole = !parted;
     }
-    y->labels = adl_file_is_folder(labels) ? labels : NULL;
-    y->images = draft->options->images || adl_file_is_folder(images) ? images : dir;
-    draft->dataset->image_dir = y->images;
-    draft->dataset->drawn = draft->dataset->whole = true;
-    return 0;
+    draft->dataset->image_dir = y->images ? adl_draft_text(draft, err, "%s", y->images) : NULL;
+    return y->images && !draft->dataset->image_dir ? -1 : 0;
 }
 
 /* Returns whether a directory has texts, or a directory of a split: one of images may be called
  * "labels" as well. */
-static bool has_texts(const char *path)
+static int has_texts(struct adl_draft *draft, const char *path, bool *found, struct adl_error *err)
 {
-    static const char *const splits[] = {"train", "val"};
-    DIR *listing = opendir(path);
-    bool found = false;
+    struct adl_names names = {0};
+    struct adl_error none = {0};
 
-    for (struct dirent *entry; listing && !found && (entry = readdir(listing));) {
-        const char *dot = strrchr(entry->d_name, '.');
-        found = (dot && dot > entry->d_name && !strcmp(dot, ".txt"));
-        for (size_t i = 0; i < ADL_COUNT(splits); i++)
-            found |= !strcmp(adl_draft_split_name(entry->d_name), splits[i]);
-    }
-    if (listing)
-        closedir(listing);
-    return found;
+    if (has_splits(draft, path, found, err) < 0)
+        return -1;
+    if (!*found && adl_file_is_folder(path) &&
+        adl_names_below(draft, path, ".txt", true, &names, &none) < 0 &&
+        (none.kind == ADL_ERR_NOMEM || none.kind == ADL_ERR_LIMIT))
+        return adl_fail(err, none.kind, "%s", none.message);
+    *found |= names.count > 0;
+    adl_free(names.items);
+    return 0;
 }
 
 static int yolo_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
 {
     const char *dir = draft->options->dir;
-    const char *labels = adl_draft_text(draft, err, "%s/labels", dir ? dir : ""), *parent;
+    const char *labels = adl_draft_text(draft, err, "%s/labels", dir ? dir : ""), *pair;
+    struct yolo y = {.a.draft = draft};
+    bool found;
 
     if (!labels)
         return -1;
     *fit = ADL_LAYOUT_NO;
     if (!dir || !adl_file_is_folder(dir))
         return 0;
-    if (has_texts(labels)) {
-        *fit = ADL_LAYOUT_CERTAIN;
-        return 0;
+    if (has_texts(draft, labels, &found, err) < 0)
+        return -1;
+    for (size_t i = 0; !found && i < ADL_COUNT(splits); i++) {
+        if (find_pair(&y, splits[i], &pair, err) < 0 ||
+            (pair && has_texts(draft, y.labels, &found, err) < 0))
+            return -1;
+        found &= pair && adl_file_is_folder(y.images);
     }
-    if (adl_draft_find_split(draft, dir, draft->options->split, &parent, err) < 0)
-        return -1;
-    labels = parent ? adl_draft_text(draft, err, "%s/labels", parent) : NULL;
-    const char *images = parent ? adl_draft_text(draft, err, "%s/images", parent) : NULL;
-    if (parent && (!labels || !images))
-        return -1;
-    if (parent && has_texts(labels) && adl_file_is_folder(images))
+    if (found)
         *fit = ADL_LAYOUT_CERTAIN;
     return 0;
+}
+
+/* Reads DIR/SPLIT/labels of each split. */
+static int read_pairs(struct yolo *y, struct adl_error *err)
+{
+    const char *name;
+
+    for (size_t i = 0; i < ADL_COUNT(splits); i++) {
+        if (find_pair(y, splits[i], &name, err) < 0)
+            return -1;
+        if (!name)
+            continue;
+        y->before = adl_draft_text(y->a.draft, err, "%s/images/", name);
+        if (!y->before || read_texts(y, err) < 0)
+            return -1;
+    }
+    y->a.draft->dataset->image_dir = adl_draft_text(y->a.draft, err, "%s", y->a.path);
+    return y->a.draft->dataset->image_dir ? 0 : -1;
 }
 
 static int yolo_read(struct adl_draft *draft, struct adl_error *err)
 {
     struct yolo y = {.a = {.draft = draft, .path = draft->options->dir}};
-    struct adl_names names = {0};
+    const char *split = draft->options->split;
     int result = -1;
 
     ADL_TRY(find_places(&y, err));
-    if (!y.labels) {
-        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no labels of a split \"%s\"", y.a.path,
-                 ADL_SHORT(draft->options->split));
+    if (!y.labels && strcmp(split, "all") != 0) {
+        adl_fail(err, ADL_ERR_NOT_FOUND,
+                 "%s: has no labels of a split \"%s\"; \"all\" is all of its labels", y.a.path,
+                 ADL_SHORT(split));
         goto out;
     }
     ADL_TRY(read_classes(&y, err));
     y.named = y.a.labels.count > 0;
-    ADL_TRY(list_texts(&y, "", 0, &names, err));
-    adl_names_sort(&names);
-    for (size_t i = 0; i < names.count; i++)
-        ADL_TRY(read_text(&y, names.items[i], err));
-    result = adl_annotated_place(&y.a, err);
+    result = y.labels ? read_texts(&y, err) : read_pairs(&y, err);
+    if (result == 0)
+        result = adl_annotated_place(&y.a, err);
 out:
-    adl_free(names.items);
     adl_annotated_release(&y.a);
     return result;
 }

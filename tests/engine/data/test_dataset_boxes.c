@@ -338,6 +338,21 @@ static void yolo_splits(void)
     tree_check_image(d, 0, "valid/2.png", 2);
     CU_ASSERT(tree_has_box(d, 0, 0, 0, 0, 9, 7));
     adl_dataset_free(d);
+    tree_refused("test", ADL_ERR_NOT_FOUND, "no labels of a split \"test\"");
+    d = tree_must_open("all");
+    CU_ASSERT_EQUAL_FATAL(d->count, 2);
+    CU_ASSERT(!d->whole && !d->drawn);
+    tree_check_image(d, 0, "train/1.png", 0);
+    tree_check_image(d, 1, "valid/2.png", 2);
+    adl_dataset_free(d);
+    /* Directories that are no splits are part of each. */
+    tree_new("yolo_deep");
+    tree_put_bytes("images/a/1.png", png, sizeof png - 1);
+    tree_put("labels/a/1.txt", "0 0.5 0.5 1 1\n");
+    d = tree_must_open("val");
+    CU_ASSERT(d->layout == ADL_DATASET_BOXES && d->whole);
+    tree_check_image(d, 0, "a/1.png", 0);
+    adl_dataset_free(d);
     tree_new("roboflow");
     tree_put_bytes("train/images/1.png", png, sizeof png - 1);
     tree_put("train/labels/1.txt", "0 0.5 0.5 1 1\n");
@@ -345,6 +360,16 @@ static void yolo_splits(void)
     d = tree_must_open("train");
     tree_check_image(d, 0, "1.png", 0);
     CU_ASSERT(strstr(d->image_dir, "train/images") && !d->whole);
+    adl_dataset_free(d);
+    tree_refused("val", ADL_ERR_NOT_FOUND, "no labels of a split \"val\"");
+    tree_put_bytes("valid/images/1.png", png, sizeof png - 1);
+    tree_put("valid/labels/1.txt", "0 0.5 0.5 0.2 0.5\n");
+    d = tree_must_open("all");
+    CU_ASSERT_EQUAL_FATAL(d->count, 2);
+    CU_ASSERT(!d->whole && !d->drawn);
+    CU_ASSERT_STRING_EQUAL(d->image_dir, tree_root);
+    tree_check_image(d, 0, "train/images/1.png", 0);
+    tree_check_image(d, 1, "valid/images/1.png", 0);
     adl_dataset_free(d);
 }
 
