@@ -52,7 +52,7 @@ COVERAGE_CFLAGS = $(if $(COVERAGE),$(if $(filter tests/%,$<),,--coverage -Wno-ma
 STATIC ?=
 TLS ?= $(if $(STATIC),,1)
 PACKAGES := libmicrohttpd $(if $(TLS),gnutls) jansson libjpeg libwebp spng zlib nettle expat \
-	$(if $(STATIC),openblas)
+	yaml-0.1 $(if $(STATIC),openblas)
 ifneq ($(STATIC),)
 override PKG_CONFIG += --static
 endif

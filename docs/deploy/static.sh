@@ -53,7 +53,7 @@ done
 
 # --- the sources ------------------------------------------------------------------------------
 
-packages=(zlib libjpeg-turbo libspng libwebp jansson nettle expat libmicrohttpd openblas cunit)
+packages=(zlib libjpeg-turbo libspng libwebp jansson nettle expat libyaml libmicrohttpd openblas cunit)
 
 # Unpacks the source packages below "$root/src", each in a directory of its name.
 get_sources() {
@@ -189,6 +189,18 @@ build_expat() {
     cp expat.h expat_external.h "$root/include/"
     describe expat "$(version expat)" -lexpat
 }
+# As expat: what its own configure would write are four numbers.
+build_libyaml() {
+    local all major minor patch
+    all=$(version libyaml)
+    IFS=. read -r major minor patch <<<"$all"
+    printf '#define YAML_VERSION_%s\n' "STRING \"$all\"" "MAJOR $major" "MINOR $minor" \
+        "PATCH $patch" >config.h
+    cd src
+    CFLAGS="$CFLAGS -DHAVE_CONFIG_H -I.. -I../include" objects yaml api.c parser.c reader.c scanner.c
+    cp ../include/yaml.h "$root/include/"
+    describe yaml-0.1 "$(version libyaml)" -lyaml
+}
 build_libmicrohttpd() {
     by_configure --disable-https --disable-doc --disable-examples --disable-curl --disable-bauth \
         --disable-dauth
@@ -236,9 +248,9 @@ $(tail -n 5 "$root/src/$package.log")"
     done
     cp "$root/src/list" "$root/sources.txt"
     rm -rf "$root/src"
-    touch "$root/.complete"
+    echo "${packages[*]}" >"$root/.complete"
 }
-[ -e "$root/.complete" ] || make_libraries
+[ "$(cat "$root/.complete" 2>/dev/null)" = "${packages[*]}" ] || make_libraries
 
 # --- the program ------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@
 #include "base/size.h"
 #include "data/annotated.h"
 #include "data/lines.h"
+#include "data/yaml_names.h"
 #include "image/image_decode.h"
 #include "io/file.h"
 
@@ -34,25 +35,21 @@ struct yolo {
 
 /* --- classes ------------------------------------------------------------------------- */
 
-/* Cuts blanks, quotes and a comma from a text of YAML. */
-static char *bare_text(char *text)
+/* Cuts the blanks around a text. */
+static char *without_blanks(char *text)
 {
     text += strspn(text, " \t");
     size_t length = strlen(text);
-    while (length > 0 && strchr(" \t\r,]", text[length - 1]))
+    while (length > 0 && strchr(" \t\r", text[length - 1]))
         text[--length] = '\0';
-    if (length >= 2 && (*text == '"' || *text == '\'') && text[length - 1] == *text) {
-        text[length - 1] = '\0';
-        text++;
-    }
     return text;
 }
 
-static int add_class(struct yolo *y, char *text, struct adl_error *err)
+static int add_class(struct yolo *y, const char *text, struct adl_error *err)
 {
     int label, next = (int)y->a.labels.count;
 
-    if (adl_annotated_add_label(&y->a, bare_text(text), &label, err) < 0)
+    if (adl_annotated_add_label(&y->a, text, &label, err) < 0)
         return -1;
     if (label != next)
         return adl_fail(err, ADL_ERR_FORMAT, "%s: two classes are called %s", y->a.path,
@@ -60,52 +57,17 @@ static int add_class(struct yolo *y, char *text, struct adl_error *err)
     return 0;
 }
 
-/* Reads `names:` of data.yaml: [a, b] in its line, or "- a" or "0: a" in the lines below. This is
- * the part of YAML that YOLO's tools write. */
 static int read_yaml(struct yolo *y, const char *path, struct adl_error *err)
 {
-    size_t length;
-    char *bytes = adl_file_read(path, ADL_LIMIT_BOX_FILE_BYTES, &length, err);
-    bool within = false;
+    struct adl_names names = {0};
     int result = -1;
 
-    if (!bytes)
-        return -1;
-    for (char *line = bytes, *next; line && *line; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = '\0';
-        char *text = line + strspn(line, " \t");
-        if (!*text || *text == '#' || *text == '\r')
-            continue;
-        if (!within) {
-            within = !strncmp(line, "names:", 6);
-            text = line + 6;
-            text += within ? strspn(text, " \t\r") : 0;
-            if (within && *text == '[') {
-                for (char *item = text + 1, *end; item; item = end) {
-                    end = strchr(item, ',');
-                    if (end)
-                        *end++ = '\0';
-                    item = bare_text(item);
-                    if (*item)
-                        ADL_TRY(add_class(y, item, err));
-                }
-                break;
-            }
-            continue;
-        }
-        char *colon = text + strspn(text, "0123456789");
-        if (*text == '-')
-            ADL_TRY(add_class(y, text + 1, err));
-        else if (text > line && colon > text && *colon == ':')
-            ADL_TRY(add_class(y, colon + 1, err));
-        else
-            break;
-    }
+    ADL_TRY(adl_yaml_names(y->a.draft, path, &names, err));
+    for (size_t i = 0; i < names.count; i++)
+        ADL_TRY(add_class(y, names.items[i], err));
     result = 0;
 out:
-    adl_free(bytes);
+    adl_free(names.items);
     return result;
 }
 
@@ -127,7 +89,7 @@ static int read_classes(struct yolo *y, struct adl_error *err)
         return adl_file_is_regular(yaml) ? read_yaml(y, yaml, err) : 0;
     ADL_TRY(adl_lines_open(&lines, list, err));
     while ((more = adl_lines_next(&lines, err)) > 0)
-        ADL_TRY(add_class(y, lines.line, err));
+        ADL_TRY(add_class(y, without_blanks(lines.line), err));
     result = more;
 out:
     adl_lines_close(&lines);

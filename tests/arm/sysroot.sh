@@ -14,10 +14,10 @@ cd "$(dirname "$0")/../.." || exit 1
 root=$(realpath -m "${1:-${BUILD:-build}/arm64}")
 arch=${DEBIAN_ARCH:-arm64}
 packages=(libc6-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libjpeg62-turbo-dev
-    libspng-dev libwebp-dev nettle-dev libexpat1-dev zlib1g-dev libopenblas-dev libcunit1-dev
-    libtiff6 libheif1)
+    libspng-dev libwebp-dev nettle-dev libexpat1-dev libyaml-dev zlib1g-dev libopenblas-dev
+    libcunit1-dev libtiff6 libheif1)
 
-[ ! -e "$root/.complete" ] || exit 0
+[ "$(cat "$root/.complete" 2>/dev/null)" != "${packages[*]}" ] || exit 0
 for tool in apt-get dpkg-deb; do
     command -v "$tool" >/dev/null || {
         echo "no $tool here: unpack what Debian calls ${packages[*]} for $arch in $root"
@@ -58,4 +58,4 @@ for name in lib include; do
     done
 done
 rm -rf "$state"
-touch "$root/.complete"
+echo "${packages[*]}" >"$root/.complete"

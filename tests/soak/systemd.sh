@@ -20,14 +20,16 @@ for tool in debootstrap systemd-nspawn unshare; do
     command -v "$tool" >/dev/null || skip "no $tool here"
 done
 
-if [ ! -e "$root/.complete" ]; then
+packages=systemd,dbus,curl,jq,libmicrohttpd12,libjansson4,libjpeg62-turbo,libopenblas0-pthread
+packages+=,libspng0,libwebp7,libnettle8,libexpat1,libyaml-0-2,zlib1g
+if [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ]; then
     echo "making a Debian 12 in $root"
+    [ ! -e "$root/.complete" ] || rm -rf "$root"
     mkdir -p "$root"
-    debootstrap --variant=minbase --include="systemd,dbus,curl,jq,libmicrohttpd12,libjansson4,\
-libjpeg62-turbo,libopenblas0-pthread,libspng0,libwebp7,libnettle8,libexpat1,zlib1g" \
+    debootstrap --variant=minbase --include="$packages" \
         bookworm "$root" ${MIRROR:+"$MIRROR"} >"$root.log" 2>&1 ||
         skip "debootstrap failed, see $root.log"
-    touch "$root/.complete"
+    echo "$packages" >"$root/.complete"
 fi
 
 # What an earlier run left behind.

@@ -326,6 +326,85 @@ static void yolo(void)
     tree_refused("val", ADL_ERR_NOT_FOUND, "has no image three.jpg");
 }
 
+/* Each text is a data.yaml with the classes "cat", "a dog" and "gnu"; the other way round, PyYAML
+ * reads the same from it. */
+static void yolo_names_are_yaml(void)
+{
+    static const char *const texts[] = {
+        "names: [cat, a dog, gnu] # three\n",
+        "names: [ 'cat' , \"a dog\",\n  gnu, # the last\n]\nnc: 3\n",
+        "\xef\xbb\xbfnames : {0: cat, 1: a dog, 2: gnu}\n",
+        "\"names\":\n- cat # Felis catus\n- a dog\n- \"\\u0067n\\x75\"\n",
+        "train: [names, x]\nnames:\r\n  2: gnu\r\n  0: cat\r\n  # a comment\r\n  1: a dog\r\n",
+        "path:\n  names: [x]\n'names': {\"0\": cat,\n  1: 'a dog',\n  2: gnu}\n",
+        "download: |\n  names: [x]\nnames:\n  - cat\n  - >-\n    a\n    dog\n  - gnu\n",
+        "--- {names: [cat, a dog, gnu]}\n",
+    };
+    tree_new("yolo_names");
+    tree_put_bytes("images/1.png", png, sizeof png - 1);
+    tree_put("labels/1.txt", "2 0.5 0.5 1 1\n");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct adl_error err = {0};
+        tree_put("data.yaml", texts[i]);
+        struct adl_dataset *d = tree_open("val", &err);
+        if (!d || d->class_count != 3 || strcmp(d->classes[0], "cat") != 0 ||
+            strcmp(d->classes[1], "a dog") != 0 || strcmp(d->classes[2], "gnu") != 0)
+            TEST_FAIL("%s: %s", texts[i], d ? d->classes[0] : err.message);
+        else
+            CU_PASS("");
+        adl_dataset_free(d);
+    }
+    /* What looks like quotes or a comment may be part of a name, and what YAML would take for
+     * something else than a text is one here. */
+    tree_put("data.yaml", "names: ['it''s', a#b, no]\n");
+    struct adl_dataset *d = tree_must_open("val");
+    CU_ASSERT_STRING_EQUAL(d->classes[0], "it's");
+    CU_ASSERT_STRING_EQUAL(d->classes[1], "a#b");
+    CU_ASSERT_STRING_EQUAL(d->classes[2], "no");
+    adl_dataset_free(d);
+    tree_put("data.yaml", "names:\nnc: 3\n");
+    d = tree_must_open("val");
+    CU_ASSERT_STRING_EQUAL(d->classes[2], "2");
+    adl_dataset_free(d);
+    /* A line of classes.txt is a name as it stands. */
+    tree_put("classes.txt", "'cat'\n- [dog],\n  \"gnu\" \n");
+    d = tree_must_open("val");
+    CU_ASSERT_STRING_EQUAL(d->classes[0], "'cat'");
+    CU_ASSERT_STRING_EQUAL(d->classes[1], "- [dog],");
+    CU_ASSERT_STRING_EQUAL(d->classes[2], "\"gnu\"");
+    adl_dataset_free(d);
+}
+
+static void yolo_names_are_checked(void)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"names: [cat, dog\n", "is no YAML"},
+        {"names: [cat]\n\tx: [", "has a class that has no name"}, /* not read so far */
+        {"a: 1\n\tb: 2\nnames: [cat]\n", "line 2: is no YAML"},
+        {"names: [cat, \xff]\n", "is no YAML"},
+        {"names: coco.names\n", "line 1: the names of classes are neither"},
+        {"x: &x [cat, dog, gnu]\nnames: *x\n", "neither a list"},
+        {"names: [[cat], dog, gnu]\n", "something else than a name"},
+        {"names: [\"a\\0b\"]\n", "something else than a name"},
+        {"names:\n  0: cat\n  2: gnu\n", "names class 2, but not class 1"},
+        {"names:\n  1: dog\n  2: gnu\n", "names class 2, but not class 0"},
+        {"names:\n  0: cat\n  0: dog\n", "line 3: has two names of one class"},
+        {"names:\n  cat: 0\n", "line 2: has something else than the number"},
+        {"names:\n  65536: cat\n", "something else than the number"},
+        {"names: [cat, cat, gnu]\n", "two classes are called"},
+        {"names: [cat, \"\", gnu]\n", "has 0 bytes"},
+    };
+    tree_new("yolo_names_bad");
+    tree_put_bytes("images/1.png", png, sizeof png - 1);
+    tree_put("labels/1.txt", "2 0.5 0.5 1 1\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tree_put("data.yaml", cases[i].text);
+        tree_refused("val", ADL_ERR_FORMAT, cases[i].part);
+    }
+}
+
 static void yolo_splits(void)
 {
     tree_new("yolo_splits");
@@ -388,5 +467,6 @@ TEST_SUITE(dataset_boxes, {"COCO", coco}, {"COCO is checked", coco_is_checked},
            {"Label Studio", label_studio}, {"Pascal VOC", voc},
            {"Pascal VOC below directories", voc_below_directories},
            {"Pascal VOC is checked", voc_is_checked}, {"YOLO", yolo},
-           {"YOLO's splits", yolo_splits},
+           {"YOLO's names are YAML", yolo_names_are_yaml},
+           {"YOLO's names are checked", yolo_names_are_checked}, {"YOLO's splits", yolo_splits},
            {"folders are still folders", folders_are_still_folders});
