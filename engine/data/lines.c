@@ -47,8 +47,22 @@ static bool only_line_ends(const char *from, const char *to)
     return from == to;
 }
 
+/* Passes over lines of nothing but blanks. */
+static void skip_blank(struct adl_lines *lines)
+{
+    for (char *at = lines->next; at < lines->end && memchr(" \t\r\n", *at, 4); at++)
+        if (*at == '\n') {
+            lines->next = at + 1;
+            lines->number++;
+        } else if (at + 1 == lines->end) {
+            lines->next = lines->end;
+        }
+}
+
 int adl_lines_next(struct adl_lines *lines, struct adl_error *err)
 {
+    if (lines->blank)
+        skip_blank(lines);
     if (only_line_ends(lines->next, lines->end))
         return 0;
     char *stop = memchr(lines->next, '\n', (size_t)(lines->end - lines->next));

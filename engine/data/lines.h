@@ -19,6 +19,7 @@ struct adl_lines {
     char *line;       /* the current line in `text`, ended by NUL; the caller may shorten it */
     size_t length;    /* bytes of `line` */
     size_t number;    /* of the current line, from 1 */
+    bool blank;       /* lines of nothing but blanks are passed over; set after opening */
 };
 
 /* Reads the file at `path`, which has to outlive `lines`. Fails as adl_file_read() does, with
@@ -29,8 +30,8 @@ void adl_lines_close(struct adl_lines *lines);
 
 /* Advances to the next line: returns 1 if there is one, 0 at the end, and -1 on an error
  * (ADL_ERR_LIMIT for a line that is too long or too many lines, ADL_ERR_FORMAT for a NUL byte or
- * an empty line). Empty lines are allowed only at the end of the file. A line ends with "\n" or
- * "\r\n". */
+ * an empty line). Empty lines are allowed only at the end of the file, unless `blank` is set. A
+ * line ends with "\n" or "\r\n". */
 int adl_lines_next(struct adl_lines *lines, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Fails with ADL_ERR_FORMAT and a message of file, line number, `problem` and the line. Always

@@ -215,6 +215,7 @@ static int read_text(struct yolo *y, const char *stem, struct adl_error *err)
     if (!id || adl_annotated_add_picture(&y->a, id, needs.width, needs.height, &picture, err) < 0)
         return -1;
     ADL_TRY(adl_lines_open(&lines, path, err));
+    lines.blank = true; /* as Ultralytics has it */
     while ((more = adl_lines_next(&lines, err)) > 0)
         ADL_TRY(read_line(y, &lines, picture, err));
     result = more;

@@ -326,6 +326,23 @@ static void yolo(void)
     tree_refused("val", ADL_ERR_NOT_FOUND, "has no image three.jpg");
 }
 
+static void yolo_passes_over_blank_lines(void)
+{
+    tree_new("yolo_blank");
+    tree_put_bytes("images/1.png", png, sizeof png - 1);
+    tree_put_bytes("images/2.png", png, sizeof png - 1);
+    tree_put("labels/1.txt", "\n0 0.5 0.5 0.4 0.5\n \t\r\n\n  0 0.5 0.5 1 1\n\n  ");
+    tree_put("labels/2.txt", " \n");
+    struct adl_dataset *d = tree_must_open("val");
+    CU_ASSERT_EQUAL_FATAL(d->count, 1);
+    CU_ASSERT_EQUAL_FATAL(d->box_count, 2);
+    CU_ASSERT(tree_has_box(d, 0, 0, 3, 2, 7, 6));
+    CU_ASSERT(tree_has_box(d, 0, 1, 0, 0, 9, 7));
+    adl_dataset_free(d);
+    tree_put("labels/1.txt", "0 0.5 0.5 0.4 0.5\n \n\n  0 0.5\n");
+    tree_refused("val", ADL_ERR_FORMAT, "1.txt line 4: is not CLASS");
+}
+
 /* Each text is a data.yaml with the classes "cat", "a dog" and "gnu"; the other way round, PyYAML
  * reads the same from it. */
 static void yolo_names_are_yaml(void)
@@ -467,6 +484,7 @@ TEST_SUITE(dataset_boxes, {"COCO", coco}, {"COCO is checked", coco_is_checked},
            {"Label Studio", label_studio}, {"Pascal VOC", voc},
            {"Pascal VOC below directories", voc_below_directories},
            {"Pascal VOC is checked", voc_is_checked}, {"YOLO", yolo},
+           {"YOLO passes over blank lines", yolo_passes_over_blank_lines},
            {"YOLO's names are YAML", yolo_names_are_yaml},
            {"YOLO's names are checked", yolo_names_are_checked}, {"YOLO's splits", yolo_splits},
            {"folders are still folders", folders_are_still_folders});
