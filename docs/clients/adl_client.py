@@ -99,11 +99,16 @@ class Client:
 
     def ready(self):
         """Whether the server takes requests; False also where nobody answers."""
-        try:
-            return self._once("GET", self._base + "/readyz", None, {})[0] == 200
-        except (OSError, http.client.HTTPException):
-            self.close()
-            return False
+        for last in (self._connection is None, True):
+            try:
+                return self._once("GET", self._base + "/readyz", None, {})[0] == 200
+            except (ConnectionError, http.client.HTTPException):
+                self.close()  # the server may only have closed a kept connection
+                if last:
+                    return False
+            except OSError:
+                self.close()
+                return False
 
     # --- how -----------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def against_the_server(program):
 
 
 class Busy(http.server.BaseHTTPRequestHandler):
-    """Refuses twice, closes the connection once, and then answers."""
+    """Refuses twice, closes the connection once, and then answers; closes it after the first answer."""
 
     protocol_version = "HTTP/1.1"
     seen = 0
@@ -93,6 +93,7 @@ class Busy(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection = Busy.seen == 4
 
     def log_message(self, *_):
         pass
@@ -104,6 +105,7 @@ def against_a_busy_one():
     url = f"http://127.0.0.1:{server.server_port}"
     with Client(url) as client:
         verdict(client.models() == [] and Busy.seen == 4, "asks again after 503 and after a lost connection")
+        verdict(client.ready() and Busy.seen == 5, "ready, though the kept connection was closed")
     Busy.seen = 0
     with Client(url, retries=1) as client:
         problem = problem_of(client.models)
