@@ -274,6 +274,17 @@ static int studio_box(struct adl_annotated *a, const json_t *item, size_t task, 
     return adl_annotated_add_box(a, picture, number_of, edges, err);
 }
 
+/* Returns the first mark that says how large the image is: choices and relations, which may stand
+ * before the rectangles, do not. NULL if none does. */
+static const json_t *first_sized(const json_t *result)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(result, i, item) if (json_object_get(item, "original_width")) return item;
+    return NULL;
+}
+
 /* Returns the URL of a task's image: data.image, or else the first text in data that has the
  * extension of an image. */
 static const char *image_url(const json_t *task)
@@ -308,7 +319,7 @@ static int studio_task(struct adl_annotated *a, const json_t *task, size_t index
         return -1;
     if (access(plain, F_OK) < 0 && !strchr(path, '/'))
         id = without_prefix(path);
-    const json_t *first = json_array_get(result, 0);
+    const json_t *first = first_sized(result);
     if (adl_annotated_add_picture(a, id, side(json_object_get(first, "original_width")),
                                   side(json_object_get(first, "original_height")), &picture,
                                   err) < 0)

@@ -165,6 +165,18 @@ static void label_studio(void)
     tree_check_image(d, 1, "sub/2.png", 0);
     CU_ASSERT(tree_has_box(d, 1, 0, 30, 10, 50, 40));
     adl_dataset_free(d);
+    /* What says nothing of the image may stand before the rectangles. */
+    tree_put(
+        "set.json",
+        "[{\"data\": {\"image\": \"a.jpg\"}, \"annotations\": [{\"result\": ["
+        "{\"type\": \"choices\", \"value\": {\"choices\": [\"sharp\"]}},"
+        "{\"type\": \"relation\", \"from_id\": \"r\", \"to_id\": \"r\", \"direction\": \"right\"},"
+        "{\"original_width\": 200, \"original_height\": 100, \"value\": {\"x\": 10,"
+        "\"y\": 25, \"width\": 40, \"height\": 50, \"rectanglelabels\": [\"dog\"]}}]}]}]");
+    d = must_open("set.json", "val", false);
+    CU_ASSERT_EQUAL_FATAL(d->count, 1);
+    CU_ASSERT(tree_has_box(d, 0, 0, 20, 25, 100, 75));
+    adl_dataset_free(d);
     refused("set.json", "[{\"data\": {\"image\": \"a.jpg\"}, \"predictions\": []}]", ADL_ERR_FORMAT,
             "predictions do not count");
     refused("set.json", "[{\"data\": {\"text\": \"a\"}}]", ADL_ERR_FORMAT,
