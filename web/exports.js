@@ -118,7 +118,7 @@ export function yoloFiles(pictures, classes) {
     const numbers = numbersOf(names);
     const texts = stems(pictures).map((stem, index) =>
         ({ name: `labels/${stem}.txt`, data: yoloLines(pictures[index], numbers) }));
-    const yaml = ['path: .', 'train: images', 'val: images', 'names:',
+    const yaml = ['train: images', 'val: images', 'names:',
         ...names.map((name, index) => `  ${index}: ${yamlText(name)}`), ''];
     return [
         { name: 'data.yaml', data: yaml.join('\n') },

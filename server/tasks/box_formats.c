@@ -46,7 +46,7 @@ void adl_yolo_put_yaml(struct adl_str *out, const struct adl_model *model)
 {
     char text[40];
 
-    adl_str_puts(out, "path: .\ntrain: images\nval: images\nnames:\n");
+    adl_str_puts(out, "train: images\nval: images\nnames:\n");
     for (size_t i = 0; i < model->class_count; i++) {
         adl_str_printf(out, "  %zu: ", i);
         adl_export_put_yaml(out, adl_model_label(model, (int)i, text, sizeof text));

@@ -50,6 +50,8 @@ test('YOLO: centre and size as fractions, a file for each picture', () => {
     assert.equal(files.get('labels/zoo/empty-2.txt'), '3 0.030000 0.050000 0.020000 0.020000\n');
     assert.equal(files.get('classes.txt'), 'background\nAfrican_elephant\ncat\n<new> & "odd"\n');
     assert.match(files.get('data.yaml'), /^names:\n {2}0: "background"\n/m);
+    /* It would be relative to where training is started; without it, the file's place counts. */
+    assert.doesNotMatch(files.get('data.yaml'), /^path:/m);
     assert.match(files.get('data.yaml'), /^ {2}3: "<new> & \\"odd\\""$/m);
 });
 

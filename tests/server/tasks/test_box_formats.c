@@ -47,8 +47,9 @@ static void yolo_as_ultralytics_reads_it(void)
     struct adl_str text = {0};
 
     adl_yolo_put_yaml(&text, &model);
-    expect(&text, "path: .\n"
-                  "train: images\n"
+    /* Without `path`, what is relative is so to the file; with ".", to where training was started.
+     */
+    expect(&text, "train: images\n"
                   "val: images\n"
                   "names:\n"
                   "  0: \"a \\\"q\\\", \\\\\"\n"
