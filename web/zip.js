@@ -34,13 +34,14 @@ function dosTime(/** @type {Date} */ when) {
     };
 }
 
-/** Returns `name` as a path inside an archive: no root, no drive, no step upwards.
+/** Returns `name` as a path inside an archive: no root, no drive, no step upwards. Other colons
+ * stay: labels are found by the names of their pictures.
  * @param {string} name */
 export function safePath(name) {
     const parts = name.replaceAll('\\', '/').split('/')
-        .map((part) => part.replace(/[\u0000-\u001f\u007f:]/g, '_'))
+        .map((part) => part.replace(/[\u0000-\u001f\u007f]/g, '_'))
         .filter((part) => part !== '' && part !== '.' && part !== '..');
-    return parts.join('/') || '_';
+    return parts.join('/').replace(/^([A-Za-z]):/, '$1_') || '_';
 }
 
 /** The archive of some files as bytes. Fails if they are too many or too large.

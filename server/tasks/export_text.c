@@ -126,7 +126,7 @@ void adl_export_put_stem(struct adl_str *out, const char *name)
         last = skipped ? last : out->length;
         for (size_t i = 0; i < length && !skipped; i++) {
             unsigned char c = (unsigned char)name[i];
-            adl_str_append(out, c < 0x20 || c == 0x7f || c == ':' ? "_" : name + i, 1);
+            adl_str_append(out, c < 0x20 || c == 0x7f ? "_" : name + i, 1);
         }
         name += length + (name[length] != '\0');
     }
@@ -134,6 +134,10 @@ void adl_export_put_stem(struct adl_str *out, const char *name)
         adl_str_puts(out, "_");
     if (out->failed)
         return;
+    char *stem = out->data + begin;
+    if (((stem[0] >= 'A' && stem[0] <= 'Z') || (stem[0] >= 'a' && stem[0] <= 'z')) &&
+        stem[1] == ':')
+        stem[1] = '_';
     char *dot = strrchr(out->data + last, '.');
     if (dot && dot > out->data + last) {
         *dot = '\0';

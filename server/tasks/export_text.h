@@ -26,7 +26,7 @@ void adl_export_put_short(struct adl_str *out, double value);
 
 /* Appends `name` as a path below a directory: no root, no drive, no step upwards, no control
  * characters, backslashes as slashes; "_" if nothing is left. Without the extension of its last
- * part. */
+ * part. Colons stay unless they make a drive: labels are found by the names of their pictures. */
 void adl_export_put_stem(struct adl_str *out, const char *name);
 
 #endif

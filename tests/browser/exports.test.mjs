@@ -127,6 +127,8 @@ test('names in an archive stay inside it', () => {
     assert.equal(safePath('../../etc/passwd'), 'etc/passwd');
     assert.equal(safePath('/a//b/./c\\d'), 'a/b/c/d');
     assert.equal(safePath('C:\\x\u0000y'), 'C_/x_y');
+    assert.equal(safePath('../c:/10:30.jpg'), 'c_/10:30.jpg');
+    assert.equal(safePath('at 10:30.jpg'), 'at 10:30.jpg');
     assert.equal(safePath('..'), '_');
 });
 

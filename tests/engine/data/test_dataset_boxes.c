@@ -333,6 +333,13 @@ static void yolo(void)
     tree_refused("val", ADL_ERR_FORMAT, "is not CLASS");
     tree_put("labels/one.txt", "0 0.5 0.5 0.4\n");
     tree_refused("val", ADL_ERR_FORMAT, "is not CLASS");
+    tree_put_bytes("images/10:30.png", png, sizeof png - 1);
+    tree_put("labels/10:30.txt", "1 0.5 0.5 1 1\n");
+    tree_put("labels/one.txt", "");
+    d = tree_must_open("val");
+    CU_ASSERT_EQUAL_FATAL(d->count, 2);
+    tree_check_image(d, 0, "10:30.png", 1);
+    adl_dataset_free(d);
     tree_put("labels/three.txt", "0 0.5 0.5 0.4 0.5\n");
     tree_put("labels/one.txt", "");
     tree_refused("val", ADL_ERR_NOT_FOUND, "has no image three.jpg");

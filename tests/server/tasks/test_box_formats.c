@@ -139,6 +139,8 @@ static void stems_stay_inside(void)
     } cases[] = {{"../../etc/passwd", "etc/passwd"},
                  {"/a//b/./c\\d.jpg", "a/b/c/d"},
                  {"C:\\x\x01y.tar.gz", "C_/x_y.tar"},
+                 {"../c:/10:30.jpg", "c_/10:30"},
+                 {"at 10:30.jpg", "at 10:30"},
                  {"..", "_"},
                  {"", "_"},
                  {"a.b/.hidden", "a.b/.hidden"},
