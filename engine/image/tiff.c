@@ -26,11 +26,16 @@
 enum tag {
     WIDTH = 256,
     HEIGHT = 257,
+    COLOURS = 262, /* PhotometricInterpretation: 0 and 1 are grey */
     ORIENTATION = 274,
     ROWS_PER_STRIP = 278,
     TILE_WIDTH = 322,
-    TILE_HEIGHT = 323
+    TILE_HEIGHT = 323,
+    EXTRA_SAMPLES = 338
 };
+
+/* What the first sample beyond the colours is. */
+enum { EXTRA_OTHER, EXTRA_ALPHA_MULTIPLIED, EXTRA_ALPHA };
 
 typedef int report(void *tiff, void *context, const char *module, const char *format, va_list);
 typedef ptrdiff_t transfer(void *context, void *bytes, ptrdiff_t size);
@@ -210,12 +215,30 @@ static bool agrees(void *tiff, const struct adl_tiff_header *header, uint32_t *r
     return *rows >= 1 && *rows <= header->piece_height;
 }
 
-static void over_white(const uint32_t *abgr, size_t count, uint8_t *rgb)
+/* What of libtiff's RGBA is not as it should be: it takes a fourth sample for alpha even if the
+ * file says that it is something else, such as a near-infrared band or a saved selection; and it
+ * does not multiply grey by alpha. */
+struct faults {
+    bool opaque, plain_grey;
+};
+
+static struct faults find_faults(void *tiff)
+{
+    uint16_t count = 0, *extra = NULL, colours = 2;
+
+    if (!lib.get(tiff, EXTRA_SAMPLES, &count, &extra) || count == 0 || !extra)
+        return (struct faults){0};
+    lib.get(tiff, COLOURS, &colours);
+    return (struct faults){extra[0] == EXTRA_OTHER, extra[0] == EXTRA_ALPHA && colours <= 1};
+}
+
+static void over_white(struct faults faults, const uint32_t *abgr, size_t count, uint8_t *rgb)
 {
     for (size_t i = 0; i < count; i++) {
-        const uint32_t white = 255 - (abgr[i] >> 24);
+        const uint32_t alpha = faults.opaque ? 255 : abgr[i] >> 24, white = 255 - alpha;
         for (size_t c = 0; c < 3; c++) {
-            const uint32_t sum = (abgr[i] >> 8 * c & 255) + white;
+            const uint32_t value = abgr[i] >> 8 * c & 255;
+            const uint32_t sum = (faults.plain_grey ? (value * alpha + 127) / 255 : value) + white;
             *rgb++ = (uint8_t)ADL_MIN(sum, 255u);
         }
     }
@@ -223,7 +246,7 @@ static void over_white(const uint32_t *abgr, size_t count, uint8_t *rgb)
 
 /* Reads rows from `top` on: a row of tiles to `band`, or a strip, which stays in the raster. */
 static bool read_band(void *tiff, const struct adl_tiff_header *header, size_t top,
-                      uint32_t *raster, uint8_t *band)
+                      struct faults faults, uint32_t *raster, uint8_t *band)
 {
     if (!header->tiled)
         return lib.read_strip(tiff, (uint32_t)top, raster, 1);
@@ -232,7 +255,7 @@ static bool read_band(void *tiff, const struct adl_tiff_header *header, size_t t
         if (!lib.read_tile(tiff, (uint32_t)left, (uint32_t)top, raster, 1))
             return false;
         for (size_t y = 0; y < header->piece_height; y++)
-            over_white(raster + (header->piece_height - 1 - y) * header->piece_width, count,
+            over_white(faults, raster + (header->piece_height - 1 - y) * header->piece_width, count,
                        band + (y * header->width + left) * 3);
     }
     return true;
@@ -243,17 +266,18 @@ static int read_rows(void *tiff, const struct adl_tiff_header *header, size_t ba
                      struct adl_error *err)
 {
     uint8_t *band = (uint8_t *)(raster + piece_pixels(header)); /* if there are tiles */
+    const struct faults faults = find_faults(tiff);
 
     for (size_t top = 0; top < header->height; top += band_rows) {
         const size_t rows = ADL_MIN(band_rows, header->height - top);
-        if (!read_band(tiff, header, top, raster, band))
+        if (!read_band(tiff, header, top, faults, raster, band))
             return fail_corrupt(source, err);
         for (size_t y = 0; y < rows; y++) {
             uint8_t *line = target->line(target, (int)(top + y));
             if (header->tiled)
                 memcpy(line, band + 3 * y * header->width, 3 * header->width);
             else
-                over_white(raster + (rows - 1 - y) * header->width, header->width, line);
+                over_white(faults, raster + (rows - 1 - y) * header->width, header->width, line);
             if (target->row(target, (int)(top + y), err) < 0)
                 return -1;
         }

@@ -1,0 +1,124 @@
+/* image/: files as some writers make them, for which the formats have another meaning, or two. They
+ * are made here, byte by byte, or of golden files. */
+
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
+
+#include "base/size.h"
+#include "support/formula.h"
+#include "support/image_bytes.h"
+
+static uint8_t *sample(void)
+{
+    static uint8_t rgb[IMAGE_PIXELS * 3];
+    formula_picture("sample", IMAGE_HEIGHT, IMAGE_WIDTH, rgb);
+    return rgb;
+}
+
+/* --- TIFF ------------------------------------------------------------------------------ */
+
+static uint8_t *put(uint8_t *at, unsigned bytes, uint32_t value)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        *at++ = (uint8_t)(value >> 8 * i);
+    return at;
+}
+
+static uint8_t *put_entry(uint8_t *at, unsigned tag, unsigned type, uint32_t count, uint32_t value)
+{
+    at = put(put(put(at, 2, tag), 2, type), 4, count);
+    return put(at, 4, value);
+}
+
+enum { ENTRIES = 10, HEAD = 8 + 2 + 12 * ENTRIES + 4 + 8 };
+
+/* Alpha, or whatever else the last sample is. */
+static unsigned last_sample(int at)
+{
+    return (unsigned)(at * 37 % 256);
+}
+
+/* Decodes a TIFF of one strip without compression: the sample's colours, or its red as grey, and
+ * one more sample, which is `extra`. With `tiled`, it is one tile of 32 x 32 pixels instead. */
+static struct adl_image decode_tiff(unsigned colours, unsigned extra, bool tiled)
+{
+    static uint8_t bytes[HEAD + 32 * 32 * 4];
+    const unsigned samples = colours + 1;
+    const size_t width = tiled ? 32 : IMAGE_WIDTH, height = tiled ? 32 : IMAGE_HEIGHT;
+    struct image_bytes file = {bytes, HEAD + width * height * samples};
+    struct adl_error err = {0};
+    struct adl_image image = {0};
+    uint8_t *at = put(put(put(bytes, 4, 0x2a4949), 4, 8), 2, tiled ? ENTRIES : ENTRIES - 1);
+
+    at = put_entry(at, 256, 3, 1, IMAGE_WIDTH);
+    at = put_entry(at, 257, 3, 1, IMAGE_HEIGHT);
+    at = put_entry(at, 258, 3, samples, samples == 2 ? 0x80008 : HEAD - 8);
+    at = put_entry(at, 262, 3, 1, colours == 1 ? 1 : 2);
+    if (!tiled)
+        at = put_entry(at, 273, 4, 1, HEAD);
+    at = put_entry(at, 277, 3, 1, samples);
+    at = put_entry(at, tiled ? 322 : 278, 3, 1, tiled ? 32 : IMAGE_HEIGHT);
+    if (!tiled)
+        at = put_entry(at, 279, 4, 1, (uint32_t)(file.length - HEAD));
+    if (tiled) {
+        at = put_entry(at, 323, 3, 1, 32);
+        at = put_entry(at, 324, 4, 1, HEAD);
+        at = put_entry(at, 325, 4, 1, (uint32_t)(file.length - HEAD));
+    }
+    at = put_entry(at, 338, 3, 1, extra);
+    put(at, 4, 0);
+    put(put(bytes + HEAD - 8, 4, 0x80008), 4, 0x80008); /* 8 bits for each sample */
+    memset(bytes + HEAD, 0, sizeof bytes - HEAD);
+    for (int i = 0; i < IMAGE_PIXELS; i++) {
+        const size_t x = (size_t)i % IMAGE_WIDTH, y = (size_t)i / IMAGE_WIDTH;
+        uint8_t *pixel = bytes + HEAD + (y * width + x) * samples;
+        for (unsigned c = 0; c < colours; c++)
+            pixel[c] = sample()[3 * i + (int)c];
+        pixel[colours] = (uint8_t)last_sample(i);
+        /* Colours that are multiplied by alpha are not above it. */
+        for (unsigned c = 0; extra == 1 && c < colours; c++)
+            pixel[c] = (uint8_t)(pixel[c] * pixel[colours] / 255);
+    }
+    TEST_OK(image_bytes_decode(file, NULL, &image, &err), &err);
+    return image;
+}
+
+/* Checks that the last sample was taken for alpha, or, if it was not, that the colours are whole.
+ */
+static void check_tiff(unsigned colours, unsigned extra, bool tiled)
+{
+    struct adl_image image = decode_tiff(colours, extra, tiled);
+    int wrong = 0;
+
+    if (!image.rgb)
+        return;
+    for (int i = 0; i < IMAGE_PIXELS * 3; i++) {
+        const unsigned alpha = extra ? last_sample(i / 3) : 255;
+        const double value = sample()[colours == 1 ? i / 3 * 3 : i];
+        const double want = value * alpha / 255 + 255 - alpha;
+        wrong += image.rgb[i] < want - 2 || image.rgb[i] > want + 2;
+    }
+    if (wrong)
+        TEST_FAIL("%u colours, extra sample %u%s: %d bytes are wrong", colours, extra,
+                  tiled ? ", a tile" : "", wrong);
+    else
+        CU_PASS("");
+    adl_image_release(&image);
+}
+
+static void an_extra_sample_is_what_the_tiff_says(void)
+{
+    /* libtiff 4.5 shears a tile of grey with a second sample that is wider than the image. */
+    for (unsigned extra = 0; extra <= 2; extra++) {
+        check_tiff(1, extra, false);
+        check_tiff(3, extra, false);
+        check_tiff(3, extra, true);
+    }
+}
+
+TEST_SUITE(image_writers,
+           {"an extra sample is what the TIFF says", an_extra_sample_is_what_the_tiff_says});
