@@ -298,6 +298,24 @@ static int unpack(const struct bmp *bmp, uint8_t *indices, struct adl_error *err
     return fail_truncated(err);
 }
 
+/* Returns whether any pixel has another alpha than 0. Where none has, the writer left the byte
+ * empty that the header calls alpha, and the image is opaque, as in browsers. */
+static bool has_alpha(const struct bmp *bmp)
+{
+    const struct channel *alpha = &bmp->channels[3];
+    const size_t bytes = bmp->bits / 8;
+
+    for (size_t y = 0; alpha->most && y < bmp->height; y++) {
+        const uint8_t *in = bmp->pixels + y * bmp->stride;
+        for (size_t x = 0; x < bmp->width; x++, in += bytes) {
+            const uint32_t pixel = bytes == 2 ? adl_codec_le16(in) : adl_codec_le32(in);
+            if (pixel >> alpha->shift & alpha->most)
+                return true;
+        }
+    }
+    return false;
+}
+
 static size_t memory_needed(const struct bmp *bmp)
 {
     if (bmp->compression == RLE4 || bmp->compression == RLE8)
@@ -341,7 +359,7 @@ static int decode_bmp(const void *bytes, size_t length, const struct adl_decode_
     if (read_header_of(bytes, length, options, &bmp, err) < 0)
         return -1;
     const bool compressed = bmp.compression == RLE4 || bmp.compression == RLE8;
-    const bool alpha = bmp.channels[3].most != 0;
+    const bool alpha = has_alpha(&bmp);
     const size_t needed = memory_needed(&bmp);
     if (adl_codec_check_memory(needed, options, err) < 0)
         return -1;

@@ -120,5 +120,41 @@ static void an_extra_sample_is_what_the_tiff_says(void)
     }
 }
 
-TEST_SUITE(image_writers,
+/* --- BMP ------------------------------------------------------------------------------- */
+
+static struct image_bytes with_alpha(const char *name, uint8_t first, uint8_t others)
+{
+    struct image_bytes file = image_bytes_load(name);
+    const size_t offset = file.data[10];
+
+    for (size_t at = offset + 3; at < file.length; at += 4)
+        file.data[at] = at == offset + 3 ? first : others;
+    return file;
+}
+
+/* A pixel of 32 bits with an alpha of 0 everywhere is one without alpha. */
+static void a_bmp_is_not_all_transparent(void)
+{
+    static const char *const names[] = {"rgba_v4.bmp", "rgba_v5.bmp"};
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        struct image_bytes files[] = {with_alpha(names[i], 0, 0), with_alpha(names[i], 255, 255),
+                                      with_alpha(names[i], 0, 1)};
+        struct adl_image images[3] = {0};
+        struct adl_error err = {0};
+        for (size_t k = 0; k < 3; k++)
+            TEST_OK(image_bytes_decode(files[k], NULL, &images[k], &err), &err);
+        CU_ASSERT_FATAL(images[0].rgb && images[1].rgb && images[2].rgb);
+        CU_ASSERT(!memcmp(images[0].rgb, images[1].rgb, IMAGE_PIXELS * 3));
+        int darkest = 255;
+        for (int at = 0; at < IMAGE_PIXELS * 3; at++)
+            darkest = ADL_MIN(darkest, images[2].rgb[at]);
+        CU_ASSERT(darkest >= 254);
+        for (size_t k = 0; k < 3; k++) {
+            adl_image_release(&images[k]);
+            free(files[k].data);
+        }
+    }
+}
+
+TEST_SUITE(image_writers, {"a BMP is not all transparent", a_bmp_is_not_all_transparent},
            {"an extra sample is what the TIFF says", an_extra_sample_is_what_the_tiff_says});
