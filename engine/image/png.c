@@ -145,9 +145,17 @@ static size_t big_endian_32(const uint8_t *p)
 /* What a walk over the chunks finds. */
 struct chunks {
     bool complete;   /* there is a whole IEND chunk, whose checksum libspng does not read */
-    int orientation; /* of the first eXIf chunk; 1: none, or its checksum is wrong, and then
-                        libspng skips it too */
+    int orientation; /* of the first eXIf chunk; 1: none that libspng does not skip */
 };
+
+/* Returns whether libspng takes an eXIf chunk: one with another checksum or beginning is skipped.
+ */
+static bool is_exif(const uint8_t *chunk, size_t size)
+{
+    return memcmp(chunk + 4, "eXIf", 4) == 0 && size >= 4 &&
+           (memcmp(chunk + 8, "II*\0", 4) == 0 || memcmp(chunk + 8, "MM\0*", 4) == 0) &&
+           crc32(0, chunk + 4, (uInt)(size + 4)) == big_endian_32(chunk + 8 + size);
+}
 
 /* The orientation is needed before the first row, and EXIF may come after the last one. */
 static struct chunks walk_chunks(const uint8_t *bytes, size_t length)
@@ -164,8 +172,7 @@ static struct chunks walk_chunks(const uint8_t *bytes, size_t length)
             found.complete = true;
             break;
         }
-        if (!exif && memcmp(p + 4, "eXIf", 4) == 0 &&
-            crc32(0, p + 4, (uInt)(size + 4)) == big_endian_32(p + 8 + size)) {
+        if (!exif && is_exif(p, size)) {
             exif = true;
             found.orientation = adl_exif_orientation(p + 8, size);
         }

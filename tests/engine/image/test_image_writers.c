@@ -156,5 +156,54 @@ static void a_bmp_is_not_all_transparent(void)
     }
 }
 
-TEST_SUITE(image_writers, {"a BMP is not all transparent", a_bmp_is_not_all_transparent},
+/* --- PNG ------------------------------------------------------------------------------- */
+
+/* Returns the place of the eXIf chunk; 0 if there is none. */
+static size_t find_exif(struct image_bytes file)
+{
+    for (size_t at = 8; at + 12 <= file.length;) {
+        const uint8_t *p = file.data + at;
+        if (!memcmp(p + 4, "eXIf", 4))
+            return at;
+        at += 12 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
+    }
+    return 0;
+}
+
+/* Writes a number of a PNG. */
+static void put_big(uint8_t *at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* In a PNG, EXIF begins with the header of TIFF. Some put before it what JPEG has, or something
+ * else; that is no EXIF, and the image is not refused for it. */
+static void foreign_exif_is_skipped(void)
+{
+    static const char beginnings[][7] = {"Exif\0\0", "II*\1\0\0", "\0\0\0\0\0\0"};
+    struct image_bytes file = image_bytes_load("exif_6.png");
+    const size_t at = find_exif(file), size = at ? file.data[at + 3] : 0;
+    CU_ASSERT_FATAL(at > 0);
+    for (size_t i = 0; i < ADL_COUNT(beginnings); i++) {
+        struct adl_error err = {0};
+        struct adl_image image = {0};
+        struct adl_image_info info = {0};
+        uint8_t *bytes = malloc(file.length + 6);
+        CU_ASSERT_FATAL(bytes != NULL);
+        memcpy(bytes, file.data, at + 8);
+        memcpy(bytes + at + 8, beginnings[i], 6);
+        memcpy(bytes + at + 14, file.data + at + 8, file.length - at - 8);
+        put_big(bytes + at, (uint32_t)size + 6);
+        put_big(bytes + at + 14 + size, (uint32_t)crc32(0, bytes + at + 4, (uInt)size + 10));
+        TEST_OK(adl_image_decode(bytes, file.length + 6, NULL, &image, &info, &err), &err);
+        CU_ASSERT_EQUAL(info.orientation, 1);
+        adl_image_release(&image);
+        free(bytes);
+    }
+    free(file.data);
+}
+
+TEST_SUITE(image_writers, {"foreign EXIF is skipped", foreign_exif_is_skipped},
+           {"a BMP is not all transparent", a_bmp_is_not_all_transparent},
            {"an extra sample is what the TIFF says", an_extra_sample_is_what_the_tiff_says});
