@@ -45,7 +45,7 @@ struct adl_calibrate_sample {
     float *cams[2];
     float *logits;         /* class_count, owned */
     int class_id;          /* the true class */
-    struct adl_box *truth; /* in pixels of the input */
+    struct adl_box *truth; /* in pixels of the input, with the ends of the reference's boxes */
     size_t truth_count;
 };
 

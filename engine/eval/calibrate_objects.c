@@ -8,7 +8,8 @@
  * 0.4, 0.5 and 0.6. Ties go to the earlier candidate, and the default is the first.
  *
  * As for the map rule (calibrate.c), the choice is made again on four fifths of the images, five
- * times, to estimate what it is worth on others. The boxes are compared in pixels of the input. */
+ * times, to estimate what it is worth on others. The boxes are compared in pixels of the input,
+ * both ends inclusive. */
 
 #include "eval/calibrate_objects.h"
 
@@ -43,7 +44,8 @@ struct parted {
 struct worker {
     struct adl_localizer localizer;
     double *map;
-    bool *taken; /* [most true boxes] */
+    struct adl_box *truth; /* [most true boxes], of a sample, with inclusive ends */
+    bool *taken;           /* [most true boxes] */
     struct adl_error err;
 };
 
@@ -78,7 +80,7 @@ static int add_boxes(struct worker *worker, const struct adl_localization *place
         return adl_fail_nomem(&worker->err, "boxes");
     out->boxes = boxes;
     for (size_t k = 0; k < ADL_COUNT(ious); k++) {
-        adl_detections_match(place->boxes, count, sample->truth, sample->truth_count, ious[k],
+        adl_detections_match(place->boxes, count, worker->truth, sample->truth_count, ious[k],
                              order, worker->taken, right);
         for (size_t i = 0; i < count; i++) {
             boxes[out->count + i].score = place->boxes[i].score;
@@ -102,6 +104,8 @@ static int part_sample(struct search *search, struct worker *worker, size_t inde
         adl_localizer_load(&worker->localizer, worker->map, s->input_h, s->input_w, true,
                            &worker->err) < 0)
         return -1;
+    for (size_t i = 0; i < sample->truth_count; i++)
+        worker->truth[i] = adl_box_to_inclusive(sample->truth[i], s->input_w, s->input_h);
     for (size_t c = 0; c <= REGIONS; c++) {
         struct adl_map_rule rule = adl_map_rule_of_class(&search->rule, (size_t)sample->class_id);
         struct adl_localization place = {0};
@@ -221,8 +225,9 @@ static int prepare(struct search *search, struct adl_error *err)
     for (int i = 0; i < search->worker_count; i++) {
         struct worker *worker = &search->workers[i];
         worker->map = adl_malloc((size_t)s->input_h * (size_t)s->input_w, sizeof *worker->map);
+        worker->truth = adl_malloc(most, sizeof *worker->truth);
         worker->taken = adl_malloc(most, sizeof *worker->taken);
-        if (!worker->map || !worker->taken)
+        if (!worker->map || !worker->truth || !worker->taken)
             return adl_fail_nomem(err, "the calibration");
     }
     return 0;
@@ -233,6 +238,7 @@ static void release(struct search *search)
     for (int i = 0; search->workers && i < search->worker_count; i++) {
         adl_localizer_release(&search->workers[i].localizer);
         adl_free(search->workers[i].map);
+        adl_free(search->workers[i].truth);
         adl_free(search->workers[i].taken);
     }
     for (size_t i = 0; search->parted && i < search->samples->count; i++)

@@ -6,9 +6,11 @@
  * precision is always the better choice, and sampled at 101 recalls (T.-Y. Lin et al., Microsoft
  * COCO, 2014; pycocotools computes the same). F1 is of the boxes as they are, without ranking.
  *
- * Boxes are compared in pixels of the image, both ends inclusive, as localize gives them: with COCO
- * results and annotations of the same boxes, pycocotools gives the same figure. As there, at most
- * the 100 boxes of highest score of an image count. */
+ * Boxes are compared in pixels of the image, both ends inclusive, as localize gives them; the true
+ * ones, whose ends are the reference's, are converted to that. So with COCO results and annotations
+ * of the same boxes, pycocotools gives the same figure, but for a true box that ends one pixel
+ * before the border, which the reference's ends cannot tell from one that ends there. As in
+ * pycocotools, at most the 100 boxes of highest score of an image count. */
 
 #include "eval/detections.h"
 
@@ -162,7 +164,8 @@ int adl_detector_add(struct adl_detector *detector, const struct adl_map_rule *c
         return -1;
     for (size_t i = 0; i < entry->box_count; i++) {
         struct adl_dataset_box box = dataset->boxes[entry->first_box + i];
-        s.truth[i] = (struct adl_box){box.x0, box.y0, box.x1, box.y1};
+        s.truth[i] = adl_box_to_inclusive((struct adl_box){box.x0, box.y0, box.x1, box.y1}, image_w,
+                                          image_h);
     }
     for (int mode = 0; mode < ADL_BOX_MODES; mode++) {
         struct adl_localization place = {0};

@@ -313,18 +313,21 @@ static int add_layers(const struct pictures *p, const struct adl_view_images *in
     return 0;
 }
 
-/* The IoU of the predicted box with the true one that it fits best, both in pixels. */
+/* The IoU of the predicted box with the true one that it fits best, both in pixels and with
+ * inclusive ends. The list of a data set may give the size of another copy of the image. */
 static double best_iou(const struct pictures *p, size_t index, int width, int height,
                        struct adl_box box)
 {
     const struct adl_dataset_image *entry = &p->images.data->images[index];
-    double x_scale = entry->width ? (double)width / entry->width : 1;
-    double y_scale = entry->height ? (double)height / entry->height : 1, best = 0;
+    int of_width = entry->width ? entry->width : width;
+    int of_height = entry->height ? entry->height : height;
+    double best = 0;
 
     for (size_t i = 0; i < entry->box_count; i++) {
         const struct adl_dataset_box *truth = &p->images.data->boxes[entry->first_box + i];
-        struct adl_box scaled = {(int)lrint(truth->x0 * x_scale), (int)lrint(truth->y0 * y_scale),
-                                 (int)lrint(truth->x1 * x_scale), (int)lrint(truth->y1 * y_scale)};
+        struct adl_box listed = adl_box_to_inclusive(
+            (struct adl_box){truth->x0, truth->y0, truth->x1, truth->y1}, of_width, of_height);
+        struct adl_box scaled = adl_box_scale(listed, of_width, of_height, width, height);
         best = fmax(best, adl_box_iou(box, scaled));
     }
     return best;

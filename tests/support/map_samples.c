@@ -1,6 +1,7 @@
 #include "support/map_samples.h"
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "support/test.h"
 
 void map_samples_make(struct adl_calibrate_samples *samples, size_t count, size_t boxes,
@@ -28,6 +29,8 @@ void map_samples_make(struct adl_calibrate_samples *samples, size_t count, size_
 
 struct adl_box map_samples_box(int x, int y, int width, int height)
 {
-    return (struct adl_box){x * MAP_SCALE, y * MAP_SCALE, (x + width) * MAP_SCALE - 1,
-                            (y + height) * MAP_SCALE - 1};
+    int end_x = (x + width) * MAP_SCALE, end_y = (y + height) * MAP_SCALE;
+
+    return (struct adl_box){x * MAP_SCALE, y * MAP_SCALE, ADL_MIN(end_x, MAP_INPUT - 1),
+                            ADL_MIN(end_y, MAP_INPUT - 1)};
 }

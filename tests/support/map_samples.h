@@ -18,7 +18,8 @@ typedef void map_samples_draw(struct adl_calibrate_sample *sample, size_t i, str
 void map_samples_make(struct adl_calibrate_samples *samples, size_t count, size_t boxes,
                       map_samples_draw *draw, double how);
 
-/* Returns the box, in pixels of the input, of width x height cells from (x, y). */
+/* Returns the box, in pixels of the input and with the reference's ends, of width x height cells
+ * from (x, y). */
 struct adl_box map_samples_box(int x, int y, int width, int height);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "eval/calibrate_objects.h"
 #include "support/map_samples.h"
+#include "wsol/localize.h"
 
 enum { IMAGES = 24 };
 
@@ -67,6 +68,65 @@ static void the_prominence_between_dents_and_gaps_is_found(void)
     CU_ASSERT(one.fitted == three.fitted && one.regions == three.regions);
 }
 
+/* Draws two bright blocks far from each other, whose true boxes are set later. */
+static void draw_blocks(struct adl_calibrate_sample *one, size_t i, struct adl_rng *rng, double how)
+{
+    float *cam = one->cams[0] = adl_calloc(MAP_SIDE * MAP_SIDE, sizeof *cam);
+
+    (void)how;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(cam);
+    for (int y = 2; y < 6; y++)
+        for (int x = 1; x < 4; x++) {
+            cam[(y + (int)(i % 3)) * MAP_SIDE + x] = (float)(1 + 0.01 * adl_rng_uniform(rng));
+            cam[(y + 4) * MAP_SIDE + x + 7] = (float)(1 + 0.01 * adl_rng_uniform(rng));
+        }
+}
+
+/* Makes the true boxes twice as high as the regions of the map, so that their IoU is exactly 0.5:
+ * with the ends that a data set's boxes have, one pixel past the object. */
+static void double_the_regions(struct adl_calibrate_samples *s, const struct adl_map_rule *rule)
+{
+    const struct adl_class_map size = {.input_h = MAP_INPUT, .input_w = MAP_INPUT};
+    static double map[MAP_INPUT * MAP_INPUT];
+    struct adl_localizer localizer = {0};
+    struct adl_error err = {0};
+
+    for (size_t i = 0; i < s->count; i++) {
+        struct adl_localization place = {0};
+        TEST_OK(adl_map_make_unclipped(rule, s->items[i].cams[0], MAP_SIDE, MAP_SIDE, map,
+                                       MAP_INPUT, MAP_INPUT, NULL, &err),
+                &err);
+        TEST_OK(adl_localizer_load(&localizer, map, MAP_INPUT, MAP_INPUT, true, &err), &err);
+        TEST_OK(adl_localizer_cut(&localizer, rule, &size, map, ADL_BOXES_ALL, MAP_INPUT, MAP_INPUT,
+                                  &place, &err),
+                &err);
+        CU_ASSERT_EQUAL_FATAL(place.box_count, 2);
+        for (size_t k = 0; k < 2; k++) {
+            struct adl_box box = place.boxes[k].box;
+            int height = box.y1 - box.y0 + 1;
+            int first = box.y0 + 2 * height < MAP_INPUT ? box.y0 : box.y0 - height;
+            CU_ASSERT(first >= 0 && first + 2 * height < MAP_INPUT && box.x1 + 1 < MAP_INPUT);
+            s->items[i].truth[k] = (struct adl_box){box.x0, first, box.x1 + 1, first + 2 * height};
+        }
+        adl_localization_release(&place);
+    }
+    adl_localizer_release(&localizer);
+}
+
+static void true_boxes_end_one_pixel_past_the_object(void)
+{
+    const struct adl_map_rule rule = {.threshold = 0.5};
+    struct adl_calibrated_objects found;
+    struct adl_calibrate_samples samples;
+    struct adl_error err = {0};
+
+    map_samples_make(&samples, ADL_CALIBRATE_SEVERAL, 2, draw_blocks, 0);
+    double_the_regions(&samples, &rule);
+    TEST_OK(adl_calibrate_objects(&samples, &rule, NULL, &found, &err), &err);
+    CU_ASSERT_DOUBLE_EQUAL(found.regions, 100, 1e-9);
+    adl_calibrate_samples_release(&samples);
+}
+
 static void too_few_images_are_no_ground_for_a_choice(void)
 {
     const struct adl_calibrated_objects few = choose(ADL_CALIBRATE_SEVERAL - 1, 0);
@@ -103,4 +163,5 @@ TEST_SUITE(calibrate_objects,
            {"the prominence between dents and gaps is found",
             the_prominence_between_dents_and_gaps_is_found},
            {"too few images are no ground for a choice", too_few_images_are_no_ground_for_a_choice},
+           {"true boxes end one pixel past the object", true_boxes_end_one_pixel_past_the_object},
            {"choosing survives running out of memory", survives_no_memory});

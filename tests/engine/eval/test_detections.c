@@ -163,7 +163,44 @@ static void a_detector_fills_all_modes(void)
     CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
 }
 
+/* The ends of a data set's boxes lie one pixel past the object, but at the border. The true box has
+ * the pixels 10..13 by 10..13, and the map shows the upper half of it: an IoU of exactly 8/16. With
+ * one pixel more a side it would be 8/25. At the border the data set's ends are the last pixels. */
+static void true_boxes_end_at_their_last_pixels(void)
+{
+    enum { SIDE = 40 };
+    static const struct {
+        struct adl_dataset_box truth;
+        int x0, y0, width, height; /* what the map shows */
+    } cases[] = {{{10, 10, 14, 14}, 10, 10, 4, 2}, {{36, 30, 39, 39}, 36, 30, 4, 5}};
+    const struct adl_map_rule rule = {.threshold = 0.5};
+    static double map[SIDE * SIDE];
+
+    for (size_t k = 0; k < ADL_COUNT(cases); k++) {
+        struct adl_dataset_box truth = cases[k].truth;
+        struct adl_dataset_image image = {.class_id = 0, .first_box = 0, .box_count = 1};
+        struct adl_dataset dataset = {
+            .images = &image, .count = 1, .boxes = &truth, .box_count = 1, .class_count = 1};
+        const struct adl_detection_choice choice = {.dataset = &dataset, .total = 1};
+        struct adl_detector detector = {0};
+        struct adl_detection_figures f;
+        struct adl_error err = {0};
+        for (int y = 0; y < SIDE; y++)
+            for (int x = 0; x < SIDE; x++)
+                map[y * SIDE + x] = x >= cases[k].x0 && x < cases[k].x0 + cases[k].width &&
+                                    y >= cases[k].y0 && y < cases[k].y0 + cases[k].height;
+        TEST_OK(adl_detector_add(&detector, &rule, map, SIDE, SIDE, &dataset, 0, SIDE, SIDE, &err),
+                &err);
+        TEST_OK(adl_detections_figures(&detector.found, ADL_BOXES_LARGEST, &choice, &f, &err),
+                &err);
+        CU_ASSERT_EQUAL(f.ap50, 100);
+        CU_ASSERT_EQUAL(f.f1_50, 100);
+        adl_detector_release(&detector);
+    }
+}
+
 TEST_SUITE(detections, {"each true box is taken once", each_true_box_is_taken_once},
            {"average precision is that of pycocotools", average_precision_is_that_of_pycocotools},
            {"classes count alike", classes_count_alike},
-           {"a detector fills all modes", a_detector_fills_all_modes});
+           {"a detector fills all modes", a_detector_fills_all_modes},
+           {"true boxes end at their last pixels", true_boxes_end_at_their_last_pixels});
