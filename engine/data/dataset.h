@@ -96,7 +96,7 @@ struct adl_dataset {
     const char **classes; /* names by class id; NULL if the layout names none */
     size_t class_count;   /* number of names, or the largest class id plus one */
     bool drawn;           /* the data has no splits of its own; this one was made by a rule */
-    bool whole;           /* and that rule is that each split is all of it */
+    bool whole;           /* and that rule is that each split is all of it, undivided */
     const char *split; /* that was read: the one asked for, or "val" where there is no test split */
     const char *note;  /* a remark on the split for the user; NULL: none */
     /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
@@ -122,6 +122,10 @@ struct adl_dataset_division {
     int fold;         /* which one, from 1 */
     int seed;
 };
+
+/* Where each split would be all of the data (`whole`), a training keeps this share of each class as
+ * val, unless it is told to divide them in another way. */
+#define ADL_DATASET_WHOLE_VAL_SHARE 0.1
 
 /* Returns whether it divides at all. */
 static inline bool adl_dataset_is_divided(const struct adl_dataset_division *division)

@@ -229,6 +229,7 @@ static struct adl_dataset *open_divided(const struct adl_dataset_options *option
         adl_dataset_free(dataset);
         return NULL;
     }
+    dataset->whole = false;
     return dataset;
 }
 

@@ -75,6 +75,7 @@ static int open_data(struct calibrate *c, struct adl_error *err)
     c->dataset = adl_labelled_open(&s->where, err);
     if (!c->dataset)
         return -1;
+    adl_labelled_log_whole(c->dataset, adl_labelled_place(&s->where), "calibrate");
     adl_log_dataset(c->dataset, "calibrate", false);
     if (c->dataset->box_count == 0 && !s->without_boxes)
         return adl_fail(

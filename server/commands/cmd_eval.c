@@ -168,6 +168,7 @@ static void log_data(const struct eval *e)
         return;
     if (e->dataset->note)
         fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
+    adl_labelled_log_whole(e->dataset, adl_labelled_place(&e->settings->where), "eval");
     adl_log_dataset(e->dataset, "eval", false);
 }
 

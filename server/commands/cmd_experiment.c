@@ -120,13 +120,13 @@ static int run(const void *settings, const struct adl_options *options, struct a
     int result = -1;
 
     ADL_TRY(adl_experiment_read(&e, options->operands[0], s, &commands, err));
+    ADL_TRY(adl_run_settings_identify(&e, err));
     if (s->list) {
         result = follows ? 0 : list(&e, err);
         goto out;
     }
     if (s->results)
         ADL_TRY(adl_file_check_place(s->results, err));
-    ADL_TRY(adl_run_settings_identify(&e, err));
     if (!s->table_only)
         ADL_TRY(adl_experiment_run(&e, &failures, err));
     if (follows) {

@@ -104,6 +104,8 @@ struct adl_experiment {
     const char *data, *images, *metadata, *masks; /* as in struct adl_dataset_options */
     const char
         *digest; /* of the names, classes and order of the images of train; NULL: not known */
+    json_t *whole_share; /* the val-share that `train` takes by itself, as the data have no splits;
+                          * NULL: they have, or it is not known */
     json_t *common;
     struct adl_experiment_row *rows;
     size_t row_count;

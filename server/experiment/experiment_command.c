@@ -72,16 +72,20 @@ static void add_options(struct words *w, const json_t *options)
     }
 }
 
-const json_t *adl_experiment_data_option(const json_t *measure, const json_t *row, const char *key)
+const json_t *adl_experiment_data_option(const struct adl_experiment *e, const json_t *measure,
+                                         size_t row, const char *key)
 {
     bool share = !strcmp(key, "val-share"), folds = !strcmp(key, "folds") || !strcmp(key, "fold");
-    const json_t *own = json_object_get(measure, key);
+    const json_t *own = json_object_get(measure, key), *options = e->rows[row].options;
 
     /* The two ways to divide exclude each other. */
     if (own || (share && json_object_get(measure, "folds")) ||
         (folds && json_object_get(measure, "val-share")))
         return own;
-    return json_object_get(row, key);
+    own = json_object_get(options, key);
+    if (!own && share && !e->fold_count && !json_object_get(options, "folds"))
+        return e->whole_share;
+    return own;
 }
 
 /* Adds the fold that is val, if the file has folds; returns whether it has. */
@@ -103,7 +107,7 @@ static void add_measure_options(struct words *w, const struct adl_experiment *e,
     bool divided = add_fold(w, e, seed);
 
     for (size_t i = 0; i < ADL_COUNT(keys); i++) {
-        const json_t *value = adl_experiment_data_option(options, e->rows[row].options, keys[i]);
+        const json_t *value = adl_experiment_data_option(e, options, row, keys[i]);
         divided |= value && strcmp(keys[i], "exif") != 0;
         if (value && !json_object_get(options, keys[i]))
             add_option(w, keys[i], value);

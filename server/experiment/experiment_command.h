@@ -40,7 +40,8 @@ void adl_experiment_options(const json_t *options, struct adl_str *text);
 
 /* Returns the value that a measure takes for an option that says which images are val (val-share,
  * folds, fold) or how they are turned (exif): that of the measure's own options, or else that of
- * the row's. NULL if there is none. `measure` may be NULL. */
-const json_t *adl_experiment_data_option(const json_t *measure, const json_t *row, const char *key);
+ * the row's, or else what `train` takes by itself. NULL if there is none. `measure` may be NULL. */
+const json_t *adl_experiment_data_option(const struct adl_experiment *experiment,
+                                         const json_t *measure, size_t row, const char *key);
 
 #endif

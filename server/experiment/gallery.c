@@ -44,7 +44,7 @@ static void release(struct drawn *d)
 static const char *option_of(const struct adl_experiment *e, size_t row, const char *key)
 {
     return json_string_value(
-        adl_experiment_data_option(e->measures[e->gallery].options, e->rows[row].options, key));
+        adl_experiment_data_option(e, e->measures[e->gallery].options, row, key));
 }
 
 /* The photographs of the evaluation. */

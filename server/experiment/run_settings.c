@@ -11,6 +11,7 @@
 #include "data/dataset_open.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "server/experiment/experiment_command.h"
 #include "server/training/train_data.h"
 
 int adl_run_settings_identify(struct adl_experiment *e, struct adl_error *err)
@@ -30,6 +31,11 @@ int adl_run_settings_identify(struct adl_experiment *e, struct adl_error *err)
     const char *digest = json_string_value(json_object_get(identity, "digest"));
 
     e->digest = digest ? ADL_ARENA_TEXT(&e->arena, err, "%s", digest) : NULL;
+    if (data && data->whole) {
+        e->whole_share = json_sprintf("%g", ADL_DATASET_WHOLE_VAL_SHARE);
+        if (!e->whole_share || json_array_append_new(e->owned, e->whole_share) < 0)
+            adl_fail_nomem(err, "the experiment");
+    }
     json_decref(identity);
     adl_dataset_free(data);
     return err->kind ? -1 : 0;
@@ -73,6 +79,9 @@ json_t *adl_run_settings_of_measure(const struct adl_experiment *e, size_t measu
         json_t *value = json_object_get(own->options, keys[i]);
         failed = value && json_object_set(data, keys[i], value) < 0;
     }
+    if (!failed && e->whole_share &&
+        adl_experiment_data_option(e, NULL, row, "val-share") == e->whole_share)
+        failed = json_object_set(data, "val-share", e->whole_share) < 0;
     if (!failed && json_object_size(data))
         failed = json_object_set(settings, "data", data) < 0;
     json_decref(data);

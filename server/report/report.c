@@ -114,7 +114,7 @@ static int open_data(struct report *report, struct adl_error *err)
 {
     const struct adl_report_options *o = report->options;
     const struct adl_run_record *r = &report->record;
-    const struct adl_dataset_options from = {
+    struct adl_dataset_options from = {
         .dir = o->data ? o->data : r->data_dir,
         .split = has_val(report) ? "val" : "train",
         .images = o->images ? o->images
@@ -131,6 +131,12 @@ static int open_data(struct report *report, struct adl_error *err)
         .division = division_of(r)};
 
     report->data = adl_dataset_open(&from, err);
+    /* As the run did: undivided, val would be all images, those of train among them. */
+    if (report->data && report->data->whole && has_val(report)) {
+        from.division.val_share = ADL_DATASET_WHOLE_VAL_SHARE;
+        adl_dataset_free(report->data);
+        report->data = adl_dataset_open(&from, err);
+    }
     if (!report->data || adl_dataset_pair_labels(report->data, err) < 0)
         return -1;
     if (report->data->count == 0 || !report->data->image_dir)

@@ -87,3 +87,13 @@ int adl_labelled_match(struct adl_dataset *dataset, const struct adl_model *mode
         return matched < 0 ? -1 : 0;
     return match_by_number(dataset, model, model_path, place, command, err);
 }
+
+void adl_labelled_log_whole(const struct adl_dataset *dataset, const char *place,
+                            const char *command)
+{
+    if (dataset->whole && !strcmp(dataset->split, "val"))
+        fprintf(stderr,
+                "adl-server: %s: %s has no splits: val is all %zu image%s, also those that train "
+                "learned; --val-share %g and the run's --seed take those that it left out\n",
+                command, place, dataset->count, ADL_S(dataset->count), ADL_DATASET_WHOLE_VAL_SHARE);
+}

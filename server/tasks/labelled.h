@@ -28,4 +28,9 @@ int adl_labelled_match(struct adl_dataset *dataset, const struct adl_model *mode
 int adl_labelled_one_class(const struct adl_model *model, const char *model_path,
                            struct adl_error *err) ADL_MUST_CHECK;
 
+/* Says on standard error where val of data without splits is all of it, so that what is measured or
+ * fitted on it was probably learned. `place` and `command` are names for people. */
+void adl_labelled_log_whole(const struct adl_dataset *dataset, const char *place,
+                            const char *command);
+
 #endif

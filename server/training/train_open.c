@@ -62,9 +62,6 @@ static void drop_bare_val(struct adl_train_run *run)
     run->val = NULL;
 }
 
-/* Of files of boxes without splits, in which each split would be all of it, a tenth is val. */
-#define WHOLE_VAL_SHARE 0.1
-
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -80,9 +77,8 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 
     options.division.seed = s->seed;
     run->train = adl_dataset_open(&options, err);
-    if (run->train && run->train->whole && !adl_dataset_is_divided(&options.division) &&
-        !strcmp(options.split, "train")) {
-        options.division.val_share = WHOLE_VAL_SHARE;
+    if (run->train && run->train->whole && !strcmp(options.split, "train")) {
+        options.division.val_share = ADL_DATASET_WHOLE_VAL_SHARE;
         adl_dataset_free(run->train);
         run->train = adl_dataset_open(&options, err);
     }

@@ -14,6 +14,7 @@
 #include "server/commands/subcommands.h"
 #include "server/experiment/experiment_command.h"
 #include "server/experiment/experiment_read.h"
+#include "server/experiment/run_settings.h"
 #include "server/experiment/table.h"
 #include "server/tasks/directory.h"
 #include "support/test.h"
@@ -285,6 +286,49 @@ static void measures_are_divided_as_the_training(void)
     CU_ASSERT_PTR_NOT_NULL(
         strstr(list.data, " --split=val --folds=4 --exif=apply --seed=7 --fold=2"));
     CU_ASSERT_PTR_NOT_NULL(strstr(list.data, " --exif=apply --seed=7 --val-share=0.5"));
+    adl_str_release(&list);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* Of a file of boxes without splits train keeps a tenth as val, and a measure is of that tenth: the
+ * others are learned. */
+static void files_without_splits_are_measured_on_what_is_left_out(void)
+{
+    static const char boxes[] =
+        "{\"images\": [{\"id\": 1, \"file_name\": \"a.png\", \"width\": 9, \"height\": 9}], "
+        "\"categories\": [{\"id\": 1, \"name\": \"a\"}], \"annotations\": "
+        "[{\"id\": 1, \"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 1, 4, 4]}]}";
+    static const char text[] =
+        "{\"data\": {\"data\": \"boxes.json\"}, \"rows\": [{\"name\": \"a\"}, {\"name\": \"b\", "
+        "\"options\": {\"val-share\": 0.3}}, {\"name\": \"c\", \"options\": {\"folds\": 2, "
+        "\"fold\": 1}}], \"seeds\": [7], \"measure\": [{\"name\": \"m\", \"split\": \"val\", "
+        "\"calibrate\": true}]}";
+    static const char *const commands[] = {
+        "a/seed7/last.safetensors --data=%s/boxes.json --val-share=0.1 --seed=7 -- ",
+        "a/seed7/m.safetensors --data=%s/boxes.json --split=val --val-share=0.1 --seed=7 --json",
+        "b/seed7/m.safetensors --data=%s/boxes.json --split=val --val-share=0.3 --seed=7 --json",
+        "c/seed7/m.safetensors --data=%s/boxes.json --split=val --folds=2 --fold=1 --seed=7 "
+        "--json"};
+    struct adl_experiment e;
+    struct adl_error err;
+    struct adl_str list = {0};
+
+    begin();
+    write_text("boxes.json", boxes);
+    if (read_file(&e, text, &no_settings, &err) < 0 || adl_run_settings_identify(&e, &err) < 0 ||
+        adl_experiment_list(&e, &list, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    for (size_t i = 0; i < ADL_COUNT(commands); i++) {
+        char line[400];
+        snprintf(line, sizeof line, commands[i], dir);
+        if (!strstr(list.data, line))
+            TEST_FAIL("the list has no %s in\n%s", line, list.data);
+    }
+    /* What was measured on all images is not taken for this. */
+    json_t *settings = adl_run_settings_of_measure(&e, 0, 0, &err);
+    CU_ASSERT_PTR_NOT_NULL(json_object_get(json_object_get(settings, "data"), "val-share"));
+    json_decref(settings);
     adl_str_release(&list);
     adl_experiment_release(&e);
     end();
@@ -581,6 +625,8 @@ TEST_SUITE(experiment, {"mistakes in the file are named", mistakes_are_named},
            {"the command line wins", the_command_line_wins},
            {"null is as if absent", nulls_are_as_if_absent},
            {"measures are divided as the training", measures_are_divided_as_the_training},
+           {"files without splits are measured on what is left out",
+            files_without_splits_are_measured_on_what_is_left_out},
            {"folds are runs", folds_are_runs},
            {"draws lie in their ranges", draws_lie_in_their_ranges},
            {"figures are means of seeds", figures_are_means_of_seeds},

@@ -5,11 +5,17 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
 #include "server/commands/subcommands.h"
 #include "server/report/report.h"
 #include "server/training/train_run.h"
+#include "support/command_run.h"
+#include "support/program.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -42,6 +48,16 @@ static void train(const char *data, bool stopped, const char *const *more)
 }
 #define TRAIN_ON(data, stopped, ...)                                                               \
     train(scratch_path("%s", data), stopped, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A file of the run, to be freed with adl_free(). */
+static char *text_of(const char *name)
+{
+    struct adl_error err = {0};
+    char *text = adl_file_read(scratch_path("run/%s", name), 32 << 20, NULL, &err);
+    TEST_OK(text ? 0 : -1, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    return text;
+}
 
 static json_t *json_of(const char *name)
 {
@@ -92,4 +108,92 @@ static void the_iou_is_that_of_the_areas(void)
     json_decref(index);
 }
 
-TEST_SUITE(report_pictures, {"the IoU is that of the areas", the_iou_is_that_of_the_areas});
+/* Makes a file of COCO without splits beside its images, `count` of two classes. */
+static void make_coco(const char *name, int count)
+{
+    train_new_root(name);
+    FILE *images = scratch_file("images.txt", "w"), *boxes = scratch_file("boxes.txt", "w");
+    struct adl_error err = {0};
+
+    for (int i = 0; i < count; i++) {
+        int box[4];
+        train_write_image(scratch_path("%02d.png", i), (uint64_t)i, i % 2, false, box);
+        fprintf(images, "%s{\"id\":%d,\"file_name\":\"%02d.png\",\"width\":%d,\"height\":%d}",
+                i ? "," : "", i, i, TRAIN_SIDE, TRAIN_SIDE);
+        fprintf(boxes, "%s{\"id\":%d,\"image_id\":%d,\"category_id\":%d,\"bbox\":[%d,%d,%d,%d]}",
+                i ? "," : "", i, i, i % 2, box[0], box[1], TRAIN_SIDE / 2, TRAIN_SIDE / 2);
+    }
+    fclose(images);
+    fclose(boxes);
+    char *parts[2];
+    for (int i = 0; i < 2; i++) {
+        parts[i] = adl_file_read(scratch_path(i ? "boxes.txt" : "images.txt"), ADL_MIB, NULL, &err);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(parts[i]);
+    }
+    scratch_append("boxes.json",
+                   "{\"images\":[%s],\"annotations\":[%s],\"categories\":[{\"id\":0,\"name\":"
+                   "\"blue\"},{\"id\":1,\"name\":\"red\"}]}",
+                   parts[0], parts[1]);
+    adl_free(parts[0]);
+    adl_free(parts[1]);
+}
+
+/* Of 20 images in a file of boxes train leaves out two as val, and the report is of these, and not
+ * of those that were learned. */
+static void the_report_is_of_what_train_left_out(void)
+{
+    make_coco("pictures-whole", 20);
+    TRAIN_ON("boxes.json", false, "--epochs", "1", "--seed", "3");
+    json_t *index = json_of("pictures/index.json");
+    const json_t *pictures = json_object_get(index, "pictures");
+    CU_ASSERT_EQUAL(json_array_size(pictures), 2);
+    char *page = text_of("report.html");
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "18 to train on, 2 to validate"));
+    char *gallery = strstr(page, "<section id=\"gallery\">");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(gallery);
+    *strstr(gallery, "</section>") = 0;
+    size_t figures = 0;
+    for (const char *at = gallery; (at = strstr(at, "<figure")); at++)
+        figures++;
+    CU_ASSERT_EQUAL(figures, 2);
+    for (size_t i = 0; i < json_array_size(pictures); i++)
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(gallery, json_string_value(json_object_get(json_array_get(pictures, i), "id"))));
+    adl_free(page);
+    json_decref(index);
+}
+
+/* As eval measures all of such a file, it says so, and how to measure what was left out. */
+static void eval_says_that_there_are_no_splits(void)
+{
+    static const struct {
+        const char *words[5];
+        bool said;
+    } cases[] = {{{"--split", "val"}, true},
+                 {{"--split", "val", "--val-share", "0.1"}, false},
+                 {{"--split", "test"}, false}};
+    static const char part[] = "boxes.json has no splits: val is all 20 images, also those that "
+                               "train learned; --val-share 0.1 and the run's --seed";
+
+    if (!program_exists())
+        return;
+    make_coco("pictures-eval", 20);
+    TRAIN_ON("boxes.json", false, "--epochs", "1", "--no-report");
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        const char *argv[16] = {program_path(), "eval",
+                                "--threads",    "1",
+                                "--model",      scratch_path("run/last.safetensors"),
+                                "--data",       scratch_path("boxes.json")};
+        for (size_t k = 0; cases[i].words[k]; k++)
+            argv[8 + k] = cases[i].words[k];
+        struct command_result result = command_run(argv);
+        CU_ASSERT_EQUAL(result.status, 0);
+        if ((strstr(result.err, part) != NULL) != cases[i].said)
+            TEST_FAIL("case %zu: %s", i, result.err);
+        command_release(&result);
+    }
+}
+
+TEST_SUITE(report_pictures, {"the IoU is that of the areas", the_iou_is_that_of_the_areas},
+           {"the report is of what train left out", the_report_is_of_what_train_left_out},
+           {"eval says that there are no splits", eval_says_that_there_are_no_splits});
