@@ -37,7 +37,9 @@ struct adl_train_event {
      * that epoch was evaluated before a resume. */
     const struct adl_evaluate_report *evaluation;
     int epoch, epochs; /* epochs that are done, and those of the whole run */
-    /* The model with the weights that were saved last. Its layer for maps may be kept anew. */
+    /* The model with the weights of the last epoch that is done. Its layer for maps may be kept
+     * anew. NULL if these weights are not there: the run was stopped within the next epoch, or it
+     * was resumed and has not done an epoch since. */
     struct adl_model *model;
     const struct adl_dataset *val;       /* NULL: there is no val split */
     const struct adl_train_rates *rates; /* of ADL_TRAIN_RATE_FOUND, otherwise NULL */

@@ -108,6 +108,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     if (!run->follows)
         adl_progress_start(progress, "images", run->train->count);
     run->progressing = !run->follows;
+    run->judged = false;
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
@@ -189,7 +190,7 @@ static void call_on_event(const struct adl_train_run *run, enum adl_train_event_
                                               run->evaluation.images ? &run->evaluation : NULL,
                                           .epoch = run->epoch,
                                           .epochs = run->settings->epochs,
-                                          .model = run->model,
+                                          .model = run->judged ? run->model : NULL,
                                           .val = run->val,
                                           .pool = run->pool,
                                           .stop = run->asked};
@@ -250,6 +251,7 @@ static int judge_epoch(struct adl_train_run *run, const struct adl_train_pace *p
         ADL_TRY(adl_train_save_model(run, ADL_RUN_BEST, err));
     ADL_TRY(save_position(run, err));
     ADL_TRY(adl_train_tensorboard_follow(run, err));
+    run->judged = true;
     if (run->epoch < run->settings->epochs)
         call_on_event(run, ADL_TRAIN_EPOCH_DONE);
     result = 0;

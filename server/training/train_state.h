@@ -89,6 +89,7 @@ struct adl_train_run {
     int epoch;
     size_t batch;
     bool trained; /* this process has trained at least one batch */
+    bool judged;  /* `model` has the weights of the last completed epoch, which were measured */
     size_t group; /* the group of accumulated batches that the gradients belong to; or SIZE_MAX */
     struct adl_train_sums sums;
     struct adl_train_step_log step_log;

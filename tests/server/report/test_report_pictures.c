@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/size.h"
@@ -108,6 +109,27 @@ static void the_iou_is_that_of_the_areas(void)
     json_decref(index);
 }
 
+/* What the pictures show after an epoch is of the weights that the epoch was judged with: neither
+ * those in the middle of the next, nor those of a process that has trained nothing. */
+static void other_weights_leave_the_pictures_alone(void)
+{
+    train_lists("pictures-weights");
+    TRAIN_ON("data", false, "--epochs", "1");
+    char *before = text_of("pictures/epoch-0001.json");
+    TRAIN_ON("data", false, "--epochs", "1", "--resume");
+    char *finished = text_of("pictures/epoch-0001.json");
+    CU_ASSERT_STRING_EQUAL(finished, before);
+    TRAIN_ON("data", true, "--epochs", "2", "--resume");
+    char *stopped = text_of("pictures/epoch-0001.json");
+    CU_ASSERT_STRING_EQUAL(stopped, before);
+    CU_ASSERT(access(scratch_path("run/pictures/epoch-0002.json"), F_OK) != 0);
+    TRAIN_ON("data", false, "--epochs", "2", "--resume");
+    CU_ASSERT_EQUAL(access(scratch_path("run/pictures/epoch-0002.json"), F_OK), 0);
+    adl_free(before);
+    adl_free(finished);
+    adl_free(stopped);
+}
+
 /* Makes a file of COCO without splits beside its images, `count` of two classes. */
 static void make_coco(const char *name, int count)
 {
@@ -195,5 +217,6 @@ static void eval_says_that_there_are_no_splits(void)
 }
 
 TEST_SUITE(report_pictures, {"the IoU is that of the areas", the_iou_is_that_of_the_areas},
+           {"other weights leave the pictures alone", other_weights_leave_the_pictures_alone},
            {"the report is of what train left out", the_report_is_of_what_train_left_out},
            {"eval says that there are no splits", eval_says_that_there_are_no_splits});
