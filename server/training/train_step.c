@@ -13,6 +13,8 @@
 
 #include "server/training/train_step.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
@@ -164,8 +166,10 @@ static void set_mode(struct adl_train_run *run, size_t number)
     double epochs = run->epoch + (double)number / (double)adl_loader_batches(run->loader);
     run->mode.key = adl_train_batch_key(s, run->epoch, number);
     run->mode.progress = ADL_MIN(epochs / (double)s->epochs, 1);
-    run->mode.method_layers =
-        adl_method_takes_part(run->model->arch.methods, s->method.values, epochs);
+    /* The epochs of --find-lr are short and not those of the run. If a method's warm-up ended in
+     * them, the loss would jump at a rate that has nothing to do with it. */
+    run->mode.method_layers = adl_method_takes_part(run->model->arch.methods, s->method.values,
+                                                    s->find_lr ? INFINITY : epochs);
 }
 
 /* The passes of a part. */

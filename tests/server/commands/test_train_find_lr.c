@@ -110,6 +110,25 @@ static void it_prints_a_rate_and_keeps_no_weights(void)
                            train_digest("plain/last.safetensors"));
 }
 
+/* A warm-up of the method is counted in the run's epochs, and the search has others. */
+static void no_warm_up_ends_in_the_search(void)
+{
+    double found[2];
+    if (!program_exists())
+        return;
+    train_directories("find-lr-warmup");
+    for (int warmup = 0; warmup < 2; warmup++) {
+        struct command_result result =
+            RUN(FIND, "--find-lr", "--find-lr-steps", "40", "--threads", "1", "--method", "bas",
+                "--bas-warmup", warmup ? "3" : "0");
+        CU_ASSERT_EQUAL(result.status, 0);
+        found[warmup] = strtod(result.out, NULL);
+        command_release(&result);
+    }
+    CU_ASSERT(found[0] > 0 && found[0] == found[1]);
+}
+
 TEST_SUITE(train_find_lr, {"it chooses the steepest descent", it_chooses_the_steepest_descent},
            {"a step has the loss of its group", a_step_has_the_loss_of_its_group},
-           {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights});
+           {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights},
+           {"no warm-up ends in the search", no_warm_up_ends_in_the_search});
