@@ -4,7 +4,8 @@
  *     step    lr decay^(number of multiples of `every` in 1 .. epoch + 1)
  *     cosine  lr (1 + cos(pi (t - warmup) / (epochs - warmup))) / 2
  *
- * During the warm-up, the rate is multiplied by (t + 1 / batches) / warmup. */
+ * During the warm-up, the rate is multiplied by (t + 1 / batches) / warmup. One as long as the run
+ * is all of it, and the cosine does not begin. */
 
 #include "train/schedule.h"
 
@@ -20,7 +21,7 @@ double adl_schedule_lr(const struct adl_schedule *s, int epoch, size_t batch, si
 
     if (s->kind == ADL_SCHEDULE_COSINE) {
         double span = (double)s->epochs - s->warmup_epochs;
-        double done = span > 0 ? (t - s->warmup_epochs) / span : 1;
+        double done = span > 0 ? (t - s->warmup_epochs) / span : 0; /* 0: all is warm-up */
         lr *= 0.5 * (1 + cos(acos(-1) * fmin(fmax(done, 0), 1)));
     } else if (s->every > 0) {
         for (int number = s->every; number <= epoch + 1; number += s->every)

@@ -77,7 +77,13 @@ static void warms_up(void)
     /* The cosine falls over the epochs after the warm-up. */
     cosine.warmup_epochs = 4;
     CU_ASSERT_DOUBLE_EQUAL(adl_schedule_lr(&cosine, 12, 0, 5), 0.05, 1e-12);
-    /* A warm-up as long as the run, and an epoch without a batch. */
+    /* A warm-up as long as the run, or longer, is all that there is; an epoch without a batch. */
+    for (double warmup = 20; warmup <= 40; warmup += 20) {
+        cosine.warmup_epochs = warmup;
+        for (int epoch = 0; epoch < 20; epoch++)
+            CU_ASSERT_DOUBLE_EQUAL(adl_schedule_lr(&cosine, epoch, 4, 5),
+                                   0.1 * (epoch + 1) / warmup, 1e-12);
+    }
     cosine.warmup_epochs = 20;
     CU_ASSERT(isfinite(adl_schedule_lr(&cosine, 20, 0, 0)));
     CU_ASSERT(isfinite(adl_schedule_lr(&cosine, 0, 0, 0)));
