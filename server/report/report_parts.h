@@ -108,6 +108,14 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
                        const json_t *labels, struct adl_error *err) ADL_MUST_CHECK;
 
+/* --- report_kept.c -------------------------------------------------------------------- */
+
+/* Returns whether a list of pictures, a file, says that it has this digest. */
+bool adl_report_kept_fits(const char *index, const char *digest);
+/* Removes the list of pictures of a run, and what its first `epochs` epochs saw in them; what is
+ * not there is none. Fails with ADL_ERR_NOMEM. */
+int adl_report_kept_forget(const char *dir, int epochs, struct adl_error *err) ADL_MUST_CHECK;
+
 /* --- report_confusion.c --------------------------------------------------------------- */
 
 /* Appends the confusion matrix of a network of `class_count` classes, as a picture if up to 200 of

@@ -10,10 +10,13 @@
 
 #include "server/report/report_pictures.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
@@ -195,18 +198,49 @@ out:
     return result;
 }
 
+/* Writes a digest of what the list says of the pictures that were chosen: their names, classes and
+ * boxes. */
+static int describe(const struct pictures *p, char digest[17], struct adl_error *err)
+{
+    struct adl_str text = {0};
+
+    for (size_t i = 0; i < p->count; i++) {
+        const struct adl_dataset_image *entry = &p->images.data->images[p->chosen[i]];
+        char label[32];
+        adl_str_printf(&text, "%s\n%s\n", entry->id,
+                       adl_model_label(p->images.model, entry->class_id, label, sizeof label));
+        for (size_t k = 0; k < entry->box_count; k++) {
+            const struct adl_dataset_box *box = &p->images.data->boxes[entry->first_box + k];
+            adl_str_printf(&text, "%d,%d,%d,%d\n", box->x0, box->y0, box->x1, box->y1);
+        }
+    }
+    bool failed = text.failed || !text.data;
+    snprintf(digest, 17, "%016" PRIx64, failed ? 0 : adl_hash_text(ADL_FNV_BASIS, text.data));
+    adl_str_release(&text);
+    return failed ? adl_fail_nomem(err, "the pictures") : 0;
+}
+
 /* Writes the pictures and index.json last, so that a list is never without its pictures. */
 static int write_pictures(const struct pictures *p, struct adl_error *err)
 {
+    char digest[17];
     char *folder = adl_run_path(p->event->dir, ADL_RUN_PICTURES, err);
     char *index = adl_run_path(p->event->dir, ADL_RUN_PICTURES_INDEX, err);
     int result = folder && index ? adl_make_directory(folder, err) : -1;
 
-    if (result == 0 && !adl_file_is_regular(index)) {
+    if (result == 0)
+        result = describe(p, digest, err);
+    bool there = result == 0 && adl_file_is_regular(index);
+    if (there && !adl_report_kept_fits(index, digest)) {
+        result = adl_report_kept_forget(p->event->dir, p->event->epochs, err);
+        there = false;
+    }
+    if (result == 0 && !there) {
         json_t *list = json_array();
         for (size_t i = 0; result == 0 && i < p->count; i++)
             result = write_picture(p, i, list, err);
-        json_t *json = json_pack("{s:i, s:o}", "version", 1, "pictures", list);
+        json_t *json =
+            json_pack("{s:i, s:s, s:o}", "version", 1, "digest", digest, "pictures", list);
         if (result == 0)
             result = write_json(p, ADL_RUN_PICTURES_INDEX, json, err);
         else

@@ -130,6 +130,55 @@ static void other_weights_leave_the_pictures_alone(void)
     adl_free(stopped);
 }
 
+/* Rewrites the lists of val: without its first image, and with these corners of every box. */
+static void change_val(int first, int corner)
+{
+    FILE *ids = train_open_list("val", "image_ids"),
+         *labels = train_open_list("val", "class_labels");
+    FILE *sizes = train_open_list("val", "image_sizes"),
+         *boxes = train_open_list("val", "localization");
+
+    for (int i = first; i < 8; i++) {
+        fprintf(ids, "val%d.png\n", i);
+        fprintf(labels, "val%d.png,%d\n", i, i % 2);
+        fprintf(sizes, "val%d.png,%d,%d\n", i, TRAIN_SIDE, TRAIN_SIDE);
+        fprintf(boxes, "val%d.png,%d,%d,%d,%d\n", i, corner, corner, corner + 20, corner + 20);
+    }
+    fclose(ids);
+    fclose(labels);
+    fclose(sizes);
+    fclose(boxes);
+}
+
+/* The pictures are those of val as it is, with its boxes; what an epoch saw in others is gone. */
+static void another_val_has_other_pictures(void)
+{
+    train_lists("pictures-val");
+    TRAIN_ON("data", false, "--epochs", "1");
+    for (int epochs = 2; epochs <= 3; epochs++) {
+        const char *count = epochs == 2 ? "2" : "3";
+        change_val(1, epochs == 2 ? 4 : 12); /* first fewer images, then other boxes */
+        TRAIN_ON("data", false, "--epochs", count, "--resume");
+        json_t *index = json_of("pictures/index.json"), *seen;
+        const json_t *pictures = json_object_get(index, "pictures");
+        CU_ASSERT_EQUAL(json_array_size(pictures), 7);
+        for (size_t i = 0; i < json_array_size(pictures); i++) {
+            const json_t *picture = json_array_get(pictures, i);
+            const json_t *box = json_array_get(json_object_get(picture, "boxes"), 0);
+            char id[32];
+            snprintf(id, sizeof id, "val%zu.png", i + 1);
+            CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(picture, "id")), id);
+            CU_ASSERT_DOUBLE_EQUAL(json_number_value(json_array_get(box, 0)),
+                                   (epochs == 2 ? 4.0 : 12.0) / TRAIN_SIDE, 1e-4);
+        }
+        json_decref(index);
+        CU_ASSERT(access(scratch_path("run/pictures/epoch-000%d.json", epochs - 1), F_OK) != 0);
+        seen = json_of(epochs == 2 ? "pictures/epoch-0002.json" : "pictures/epoch-0003.json");
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(seen, "pictures")), 7);
+        json_decref(seen);
+    }
+}
+
 /* Makes a file of COCO without splits beside its images, `count` of two classes. */
 static void make_coco(const char *name, int count)
 {
@@ -218,5 +267,6 @@ static void eval_says_that_there_are_no_splits(void)
 
 TEST_SUITE(report_pictures, {"the IoU is that of the areas", the_iou_is_that_of_the_areas},
            {"other weights leave the pictures alone", other_weights_leave_the_pictures_alone},
+           {"another val has other pictures", another_val_has_other_pictures},
            {"the report is of what train left out", the_report_is_of_what_train_left_out},
            {"eval says that there are no splits", eval_says_that_there_are_no_splits});
