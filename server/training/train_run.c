@@ -109,6 +109,8 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         adl_progress_start(progress, "images", run->train->count);
     run->progressing = !run->follows;
     run->judged = false;
+    json_decref(run->model->metrics); /* of other weights than those that are saved from here on */
+    run->model->metrics = NULL;
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {

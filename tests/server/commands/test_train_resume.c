@@ -4,14 +4,19 @@
 #include "support/test.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "io/safetensors.h"
+#include "server/commands/subcommands.h"
+#include "server/training/train_run.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -129,6 +134,92 @@ static void other_data_is_refused(void)
     EXPECT_CHANGED("run", "labels");
 }
 
+static volatile sig_atomic_t stopping;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    stopping = 1;
+}
+
+/* Has the run stopped by a signal a little later, in the middle of the next epoch. */
+static void stop_soon(const struct adl_train_event *event)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 5000}};
+    if (event->kind == ADL_TRAIN_EPOCH_DONE)
+        setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+/* Trains until it is stopped soon after epoch 1; returns how many batches of epoch 2 it has done.
+ */
+static int train_into_the_second_epoch(const char *out)
+{
+    const char *argv[] = {"train",
+                          "--data",
+                          scratch_path("data"),
+                          "--out",
+                          scratch_path("%s", out),
+                          "--arch",
+                          "mobilenet_v1",
+                          "--width",
+                          "0.25",
+                          "--resize-size",
+                          "40",
+                          "--crop-size",
+                          "32",
+                          "--batch-size",
+                          "2",
+                          "--epochs",
+                          "2"};
+    struct adl_options options = {0};
+    struct adl_train_settings settings;
+    struct adl_error err = {0};
+    int result = -1, epoch = 0, batch = 0;
+
+    stopping = 0;
+    scratch_stderr_begin();
+    if (adl_options_parse(&options, &adl_command_train, ADL_COUNT(argv), (char **)(uintptr_t)argv,
+                          &settings, &err) == 0)
+        result = adl_train_run(&settings, "adl-server train", &stopping, stop_soon, &err);
+    adl_options_release(&options);
+    adl_free(scratch_stderr_end());
+    TEST_OK(result, &err);
+    struct adl_tensors *state =
+        adl_safetensors_read(scratch_path("%s/state.safetensors", out), &err);
+    TEST_OK(state ? 0 : -1, &err);
+    json_t *json = json_loads(adl_tensors_meta(state, "adl_state"), 0, NULL);
+    CU_ASSERT_EQUAL(json_unpack(json, "{s:i, s:i}", "epoch", &epoch, "batch", &batch), 0);
+    json_decref(json);
+    adl_tensors_free(state);
+    return epoch == 1 ? batch : 0;
+}
+
+/* What a file says of its accuracy is of its own weights: a run that is stopped in the middle of an
+ * epoch has not measured those that it saves. */
+static void a_stopped_epoch_has_no_metrics(void)
+{
+    const struct sigaction ours = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    int batches = 0;
+
+    train_directories("stopped-metrics");
+    sigaction(SIGALRM, &ours, &before);
+    for (int tries = 0; tries < 10 && batches == 0; tries++) {
+        char out[16], last_file[40], best_file[40];
+        snprintf(out, sizeof out, "run%d", tries);
+        snprintf(last_file, sizeof last_file, "%s/last.safetensors", out);
+        snprintf(best_file, sizeof best_file, "%s/best.safetensors", out);
+        batches = train_into_the_second_epoch(out);
+        struct adl_model *last = train_load(last_file), *best = train_load(best_file);
+        CU_ASSERT_EQUAL(last->metrics == NULL, batches > 0);
+        CU_ASSERT_PTR_NOT_NULL(best->metrics);
+        adl_model_free(last);
+        adl_model_free(best);
+    }
+    sigaction(SIGALRM, &before, NULL);
+    CU_ASSERT(batches > 0);
+}
+
 /* The text that state.safetensors holds beside the tensors, with `key` removed. */
 static void remove_from_state(const char *out, const char *key)
 {
@@ -160,6 +251,7 @@ static void a_state_without_digest_is_taken_with_a_warning(void)
 TEST_SUITE(train_resume, {"other settings are refused", other_settings_are_refused},
            {"settings that are gone are noticed", settings_that_are_gone_are_noticed},
            {"a missing best is not claimed", a_missing_best_is_not_claimed},
+           {"a stopped epoch has no metrics", a_stopped_epoch_has_no_metrics},
            {"other data is refused", other_data_is_refused},
            {"a state without digest is taken with a warning",
             a_state_without_digest_is_taken_with_a_warning});
