@@ -66,6 +66,19 @@ static void put_tiles(struct adl_str *page, const struct adl_report_epochs *epoc
     adl_str_puts(page, "</div>\n");
 }
 
+/* Names the measure that chose the best epoch, as adl_train_measure() takes it. */
+static const char *measure_of(const struct adl_run_record *record,
+                              const struct adl_report_epochs *epochs)
+{
+    if (record->val_images == 0)
+        return "the last one: there is no val split";
+    if (record->val_boxes)
+        return "by MaxBoxAccV2 on val";
+    if (epochs->count > 0 && isfinite(epochs->pxap[epochs->count - 1]))
+        return "by PxAP on val";
+    return epochs->several ? "by mean average precision on val" : "by top-1 on val";
+}
+
 static void put_time(struct adl_str *page, const struct adl_report_epochs *epochs)
 {
     double seconds = 0;
@@ -142,10 +155,7 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
     put_fact_of(page, "Images", "%zu to train on, %zu to validate, %zu class%s",
                 record->train_images, record->val_images, record->classes, ADL_ES(record->classes));
     if (epochs->best_epoch)
-        put_fact_of(page, "Best epoch", "%d, %s", epochs->best_epoch,
-                    record->val_images == 0 ? "the last one: there is no val split"
-                    : record->val_boxes     ? "by MaxBoxAccV2 on val"
-                                            : "by top-1 on val");
+        put_fact_of(page, "Best epoch", "%d, %s", epochs->best_epoch, measure_of(record, epochs));
     put_time(page, epochs);
     put_fact_of(page, "Seed", "%.0f", json_number_value(json_object_get(record->config, "seed")));
     put_fact_of(page, "Program", "%.60s, %.30s path, %d thread%s", record->program,

@@ -352,6 +352,53 @@ static void classes_come_hardest_first(void)
     json_decref(labels);
 }
 
+/* The head names the measure that chose the best epoch (adl_train_measure). */
+static void the_best_epoch_has_its_measure(void)
+{
+    static const struct {
+        const char *line, *by;
+        bool boxes;
+    } cases[] = {
+        {"\"val\":{\"top1_cls\":40}", "by top-1 on val", false},
+        {"\"val\":{\"top1_cls\":40,\"max_box_acc_v2\":50}", "by MaxBoxAccV2 on val", true},
+        {"\"val\":{\"top1_cls\":40,\"pxap\":60}", "by PxAP on val", false},
+        {"\"val\":{\"pxap\":60,\"max_box_acc_v2\":50}", "by MaxBoxAccV2 on val", true},
+        {"\"train_labels\":70,\"val\":{\"mean_average_precision\":40}",
+         "by mean average precision on val", false},
+        {"\"train_labels\":70,\"val\":{\"mean_average_precision\":40,\"pxap\":60}",
+         "by PxAP on val", false},
+    };
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_run_record record = {.program = "p",
+                                        .command = "c",
+                                        .network = "n",
+                                        .data = "d",
+                                        .epochs = 1,
+                                        .train_images = 9,
+                                        .val_images = 3,
+                                        .classes = 2,
+                                        .val_boxes = cases[i].boxes,
+                                        .cpu_path = "a",
+                                        .processor = "b",
+                                        .blas_version = "v",
+                                        .blas_threading = "t",
+                                        .config = json_object()};
+        struct adl_report_epochs epochs;
+        struct adl_error err = {0};
+        struct adl_str page = {0};
+        char line[200];
+        snprintf(line, sizeof line, "{\"epoch\":1,\"best\":true,%s}\n", cases[i].line);
+        TEST_OK(adl_report_epochs_parse(line, &epochs, &err), &err);
+        adl_report_head(&page, &record, &epochs);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(page.data);
+        if (!strstr(page.data, cases[i].by))
+            TEST_FAIL("%s is not %s", cases[i].line, cases[i].by);
+        adl_str_release(&page);
+        adl_report_epochs_release(&epochs);
+        json_decref(record.config);
+    }
+}
+
 TEST_SUITE(report, {"the checker finds faults", the_checker_finds_faults},
            {"text is escaped", text_is_escaped}, {"images come back", images_come_back},
            {"charts have any number of points", charts_have_any_number_of_points},
@@ -359,4 +406,5 @@ TEST_SUITE(report, {"the checker finds faults", the_checker_finds_faults},
            {"metrics are read line by line", metrics_are_read_line_by_line},
            {"threshold curves show the counts", threshold_curves_show_the_counts},
            {"reliability diagrams show the bins", reliability_diagrams_show_the_bins},
-           {"classes come hardest first", classes_come_hardest_first});
+           {"classes come hardest first", classes_come_hardest_first},
+           {"the best epoch has its measure", the_best_epoch_has_its_measure});
