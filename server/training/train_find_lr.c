@@ -122,7 +122,7 @@ static int find_in_epoch(struct adl_train_run *run, struct adl_train_rates *rate
         if (adl_optimizer_steps(run->optimizer) == before)
             continue;
         rates->rates[rates->count] = rate;
-        if (add_step(rates, loss, log(ADL_MAX(run->model->arch.num_classes, 2)), average, lowest) ||
+        if (add_step(rates, loss, adl_train_guessing_loss(run), average, lowest) ||
             rates->count == steps)
             return 0;
         snprintf(run->progress.note, sizeof run->progress.note, "rate %.2g, loss %.3f", rate,

@@ -60,18 +60,8 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
-/* Returns the cross-entropy of equal probabilities for all classes, about that of random weights.
- * For a single class it would be 0, so that of two classes is used; so it is where each class is
- * present or absent by itself. */
-static double guessing_loss(const struct adl_train_run *run)
-{
-    if (run->settings->multi_label)
-        return log(2);
-    return log(ADL_MAX(run->model->arch.num_classes, 2));
-}
-
 /* A run ends as diverged when the loss of a batch, or after the first epoch the mean loss of an
- * epoch, is this many times guessing_loss().
+ * epoch, is this many times adl_train_guessing_loss().
  *
  * A loss above that of guessing is common: the first steps of a high rate push the logits
  * of a new classifier far apart, and normalisation brings many such runs back. Runs of
@@ -91,7 +81,7 @@ static int fail_loss(const struct adl_train_run *run, double loss, const char *w
     snprintf(symptom, sizeof symptom,
              "the loss of %s in epoch %d is %.3g, where guessing among %d class%s has %.2g", where,
              run->epoch + 1, loss, run->model->arch.num_classes,
-             ADL_ES(run->model->arch.num_classes), guessing_loss(run));
+             ADL_ES(run->model->arch.num_classes), adl_train_guessing_loss(run));
     return adl_train_fail_diverged(run, symptom, err);
 }
 
@@ -122,7 +112,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
             more = -1;
             break;
         }
-        if (!(loss < BATCH_LOSS_LIMIT * guessing_loss(run))) {
+        if (!(loss < BATCH_LOSS_LIMIT * adl_train_guessing_loss(run))) {
             more = fail_loss(run, loss, "a batch", err);
             break;
         }
@@ -153,7 +143,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     if (more == 0 && run->sums.images == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read",
                         run->train->count, ADL_S(run->train->count));
-    if (more == 0 && run->epoch > 0 && mean > EPOCH_LOSS_LIMIT * guessing_loss(run))
+    if (more == 0 && run->epoch > 0 && mean > EPOCH_LOSS_LIMIT * adl_train_guessing_loss(run))
         return fail_loss(run, mean, "all batches", err);
     return more < 0 ? -1 : stopped;
 }

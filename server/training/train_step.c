@@ -95,6 +95,11 @@ double adl_train_rate(const struct adl_train_run *run, size_t batch)
                            adl_loader_batches(run->loader));
 }
 
+double adl_train_guessing_loss(const struct adl_train_run *run)
+{
+    return log(run->settings->multi_label ? 2 : ADL_MAX(run->model->arch.num_classes, 2));
+}
+
 /* A part of a batch that has a forward and a backward pass of its own: all of it, or a shard. */
 struct part {
     const struct adl_batch *batch;

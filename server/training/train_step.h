@@ -29,6 +29,11 @@ void adl_train_follow(struct adl_train_run *run);
 /* Returns the learning rate of a batch of the epoch run->epoch. */
 double adl_train_rate(const struct adl_train_run *run, size_t batch);
 
+/* Returns the cross-entropy of equal probabilities for all classes, about that of random weights.
+ * For a single class it would be 0, so that of two classes is used; so it is where each class is
+ * present or absent by itself. */
+double adl_train_guessing_loss(const struct adl_train_run *run);
+
 /* Returns the number that all random numbers of a batch are derived from. */
 uint64_t adl_train_batch_key(const struct adl_train_settings *settings, int epoch, size_t batch);
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "server/training/train_find_lr.h"
+#include "server/training/train_step.h"
 #include "support/command_run.h"
 #include "support/program.h"
 #include "support/scratch.h"
@@ -68,6 +69,22 @@ static void a_step_has_the_loss_of_its_group(void)
     for (size_t i = 0; i < ADL_COUNT(batches); i++)
         CU_ASSERT_DOUBLE_EQUAL(adl_train_step_loss(&mean, batches[i].group, batches[i].loss),
                                batches[i].mean, 1e-12);
+}
+
+/* The limit of the loss is a multiple of what guessing has: of one class among all, or of whether
+ * each is present. */
+static void guessing_has_the_loss_of_its_labels(void)
+{
+    struct adl_train_settings settings = {.multi_label = false};
+    struct adl_model model = {.arch = {.num_classes = 100}};
+    const struct adl_train_run run = {.settings = &settings, .model = &model};
+
+    CU_ASSERT_DOUBLE_EQUAL(adl_train_guessing_loss(&run), -log(0.01), 1e-12);
+    settings.multi_label = true;
+    CU_ASSERT_DOUBLE_EQUAL(adl_train_guessing_loss(&run), -log(0.5), 1e-12);
+    settings.multi_label = false;
+    model.arch.num_classes = 1;
+    CU_ASSERT_DOUBLE_EQUAL(adl_train_guessing_loss(&run), -log(0.5), 1e-12);
 }
 
 #define FIND                                                                                       \
@@ -130,5 +147,6 @@ static void no_warm_up_ends_in_the_search(void)
 
 TEST_SUITE(train_find_lr, {"it chooses the steepest descent", it_chooses_the_steepest_descent},
            {"a step has the loss of its group", a_step_has_the_loss_of_its_group},
+           {"guessing has the loss of its labels", guessing_has_the_loss_of_its_labels},
            {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights},
            {"no warm-up ends in the search", no_warm_up_ends_in_the_search});
