@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "methods/methods.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_lock.h"
@@ -66,6 +67,20 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
+/* Remarks on networks of a method of several that no epoch trains (adl_train_round_of). */
+static void remark_on_rounds(struct adl_train_run *run)
+{
+    int rounds = adl_arch_rounds(&run->model->arch) ? run->model->arch.rounds : 1;
+    int left = rounds - run->settings->epochs;
+
+    if (left > 0)
+        adl_str_printf(&run->remarks,
+                       "%d epoch%s cannot train the networks of %d rounds: %d of them %s a copy of "
+                       "an earlier one\n",
+                       run->settings->epochs, ADL_S(run->settings->epochs), rounds, left,
+                       left == 1 ? "stays" : "stay");
+}
+
 int adl_train_prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -86,6 +101,7 @@ int adl_train_prepare(struct adl_train_run *run, struct adl_error *err)
         adl_train_limit_val(run, err) < 0)
         return -1;
     adl_train_choose_by_method(run);
+    remark_on_rounds(run);
     if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
         return -1;
     if (!s->resume && !s->find_lr && adl_train_open_dir(run, err) < 0)

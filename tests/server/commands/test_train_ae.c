@@ -73,6 +73,21 @@ static void trains_one_after_the_other(void)
     adl_model_free(plain);
 }
 
+/* With fewer epochs than rounds, some network is never trained. */
+static void rounds_without_an_epoch_are_mentioned(void)
+{
+    struct adl_error err;
+    train_directories("ae-short");
+    TEST_OK(TRAIN("short", false, &err, "--method", "ae", "--rounds", "3", "--epochs", "2"), &err);
+    CU_ASSERT(
+        train_logged("2 epochs cannot train the networks of 3 rounds: 1 of them stays a copy"));
+    struct adl_model *ae = train_load("short/last.safetensors");
+    CU_ASSERT(same(ae, 3, ae, 2) && !same(ae, 2, ae, 0));
+    adl_model_free(ae);
+    TEST_OK(TRAIN("enough", false, &err, METHOD, "--epochs", "2"), &err);
+    CU_ASSERT(!train_logged("cannot train the networks"));
+}
+
 static void same_bits_however_it_runs(void)
 {
     struct adl_error err;
@@ -113,5 +128,6 @@ static void models_are_taken_over(void)
 }
 
 TEST_SUITE(train_ae, {"trains one after the other", trains_one_after_the_other},
+           {"rounds without an epoch are mentioned", rounds_without_an_epoch_are_mentioned},
            {"the same bits however it runs", same_bits_however_it_runs},
            {"models are taken over", models_are_taken_over});
