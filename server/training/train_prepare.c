@@ -24,6 +24,7 @@
 #include "server/training/train_preview.h"
 #include "server/training/train_ranks.h"
 #include "server/training/train_recipe.h"
+#include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
 #include "server/training/train_step_log.h"
 #include "server/training/train_tensorboard.h"
@@ -139,7 +140,8 @@ int adl_train_prepare(struct adl_train_run *run, struct adl_error *err)
     run->saved_ns = adl_clock_ns();
     if (s->resume && adl_train_load_state(run, err) < 0)
         return -1;
-    if (adl_train_enter_round(run, err) < 0 || adl_train_compare_ranks(run, err) < 0)
+    if (adl_train_enter_round(run, err) < 0 || adl_train_check_statistics(run, err) < 0 ||
+        adl_train_compare_ranks(run, err) < 0)
         return -1;
     if (s->find_lr)
         return 0;

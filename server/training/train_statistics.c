@@ -19,10 +19,34 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "ops/ops.h"
 #include "server/training/train_ranks.h"
 
 /* The epoch of the loader whose batches are used. Epochs of training are smaller numbers. */
 #define STATISTICS_EPOCH (UINT64_C(1) << 32)
+
+int adl_train_check_statistics(const struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_graph *graph = run->model->graph;
+    int images = run->lockstep ? run->settings->batch_size : adl_train_part_images(run);
+
+    if (images > 1 || run->mode.frozen_batchnorm)
+        return 0;
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        if (node->def != &adl_op_batchnorm || (run->frozen && run->frozen[node->params[2]]))
+            continue;
+        struct adl_shape shape = adl_tape_shape(run->tape, node->output);
+        if (shape.h == 1 && shape.w == 1)
+            return adl_fail(err, ADL_ERR_ARG,
+                            "batch norm at \"%s\" has one value a channel for one image, which has "
+                            "no variance: take a larger --batch-size%s or --crop-size, or "
+                            "--frozen-batchnorm",
+                            adl_graph_value(graph, node->output)->name,
+                            run->shards > 1 ? ", --sync-batchnorm" : "");
+    }
+    return 0;
+}
 
 /* Returns whether the network is trained on other maps than it meets at inference. */
 static bool trains_on_other_maps(const struct adl_train_run *run)

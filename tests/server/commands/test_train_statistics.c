@@ -119,6 +119,39 @@ static void an_interrupted_run_has_the_same(void)
                            train_digest("parts/last.safetensors"));
 }
 
+/* At 32x32 pixels and strides of 32 the last maps have one pixel. One image then has one value a
+ * channel, and its variance is 0. */
+static void one_value_has_no_variance(void)
+{
+    static const struct {
+        const char *words[6];
+        bool refused;
+    } cases[] = {{{"--batch-size", "1"}, true},
+                 {{"--batch-size", "2", "--shards", "2"}, true},
+                 {{"--batch-size", "2", "--shards", "2", "--sync-batchnorm"}, false},
+                 {{"--batch-size", "1", "--frozen-batchnorm"}, false},
+                 {{"--batch-size", "1", "--crop-size", "64", "--resize-size", "64"}, false}};
+    train_directories("one-value");
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        const char *words[TRAIN_MAX_ARGUMENTS] = {TRAIN_COMMON, "--epochs",      "1", "--lr",
+                                                  "0.0001",     "--last-stride", "2"};
+        struct adl_error err;
+        size_t count = 0;
+        char out[16];
+        while (words[count])
+            count++;
+        for (size_t k = 0; k < ADL_COUNT(cases[i].words) && cases[i].words[k]; k++)
+            words[count++] = cases[i].words[k];
+        snprintf(out, sizeof out, "run%zu", i);
+        int result = train_words(out, false, words, &err);
+        if (!cases[i].refused)
+            TEST_OK(result, &err);
+        else if (result == 0 || err.kind != ADL_ERR_ARG || !strstr(err.message, "no variance"))
+            TEST_FAIL("case %zu: %s", i, result == 0 ? "accepted" : err.message);
+    }
+}
+
 TEST_SUITE(train_statistics, {"only the statistics change", only_the_statistics_change},
            {"they are those of plain images", they_are_those_of_plain_images},
-           {"an interrupted run has the same", an_interrupted_run_has_the_same});
+           {"an interrupted run has the same", an_interrupted_run_has_the_same},
+           {"one value has no variance", one_value_has_no_variance});
