@@ -7,9 +7,9 @@
  * layout (NCHW, NHWC), of a vector's rank and of groups of channels are only noted.
  *
  * From the lowest to the highest: onnx_tensor.c, onnx_proto.c; import.c (the struct below);
- * import_maths.c, import_qdq.c; import_const.c; import_resize.c; import_layers.c, import_pool.c,
- * import_shape.c, import_channels.c, import_norm.c; import_reduce.c; import_simple.c; import_ops.c
- * (the table); import_end.c; onnx_in.c. */
+ * import_maths.c, import_fold.c; import_pick.c, import_qdq.c; import_const.c; import_resize.c;
+ * import_layers.c, import_pool.c, import_shape.c, import_channels.c, import_norm.c;
+ * import_reduce.c; import_simple.c; import_ops.c (the table); import_end.c; onnx_in.c. */
 
 #include "base/str.h"
 #include "graph/graph.h"
@@ -195,6 +195,10 @@ adl_import_reader adl_import_reshape, adl_import_flatten, adl_import_squeeze, ad
     adl_import_transpose, adl_import_concat, adl_import_split, adl_import_slice, adl_import_gather,
     adl_import_pad;
 adl_import_reader adl_import_layernorm;
+/* import_pick.c: of constants; as adl_import_fold(). */
+adl_import_reader adl_import_pick_gather, adl_import_pick_concat, adl_import_pick_slice,
+    adl_import_pick_unsqueeze, adl_import_pick_squeeze, adl_import_pick_reshape,
+    adl_import_pick_transpose;
 /* import_qdq.c */
 adl_import_reader adl_import_quantize, adl_import_dequantize;
 /* Returns whether a weight of a convolution can be stored in 8 bits, as its file has it. */
