@@ -8,7 +8,9 @@
  * Maps: a QuantizeLinear and a DequantizeLinear after it only say the range of a map, in bytes with
  * one scale and one zero point. Signed bytes are those of unsigned ones with a zero point that is
  * larger by 128. Where the smallest byte stands for 0, negative values become 0 as well: quantizers
- * leave out a ReLU before such a pair, so one is added unless the values cannot be negative. */
+ * leave out a ReLU before such a pair, so one is added unless the values cannot be negative. They
+ * leave out a ReLU6 too, after which the largest byte stands for 6 at most; larger values become
+ * the largest byte in the runtime, so a ReLU6 is added wherever that is so. */
 
 #include <math.h>
 #include <string.h>
@@ -203,7 +205,9 @@ int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto 
         (s.zero ? (int)adl_onnx_tensor_int(s.zero, 0) : 0) + (type == ADL_ONNX_TYPE_INT8 ? 128 : 0);
     adl_import_alias(out, in);
     if (zero == 0 && in->id > 0 && !in->final && !is_positive(im, in->id, 8)) {
-        out->id = adl_import_simple(im, "relu", node, "", in->id, err);
+        /* 6 / 255 and back is not 6 in float32. */
+        bool six = 255 * adl_onnx_tensor_number(s.scale, 0) <= 6.0001;
+        out->id = adl_import_simple(im, six ? "relu6" : "relu", node, "", in->id, err);
         if (out->id < 0)
             return -1;
     }

@@ -156,13 +156,15 @@ def nhwc(path, side, opset, keras, width=8, rows=((1, 12), (2, 16)), classes=5):
 def qdq(path, side):
     """A residual network as onnxruntime's static quantizer writes it: maps in unsigned bytes (one in
     signed ones), weights in signed bytes with a scale for each output channel, biases in 32 bits, and
-    no ReLU before a QuantizeLinear whose smallest byte is 0. Computed by rounding in double."""
+    no ReLU before a QuantizeLinear whose smallest byte is 0, nor a ReLU6 (after the stem and
+    the sum). Computed by rounding in double."""
     g = torch.Generator().manual_seed(5)
     f = File()
     x, value, scale = formula_input(side).double(), "image", 0.0
 
-    def rounded(x, value, name, least, signed=False):
-        lo, hi = min(float(x.min()) if least is None else least, 0.0), float(x.max())
+    def rounded(x, value, name, least, signed=False, most=math.inf):
+        lo = min(float(x.min()) if least is None else least, 0.0)
+        hi = min(float(x.max()), most)
         # As float32, since that is what the file has.
         scale = float(torch.tensor((hi - lo) / 255, dtype=torch.float32))
         zero = round(-lo / scale)
@@ -181,8 +183,9 @@ def qdq(path, side):
         return q.double() * s.double().view(-1, 1, 1, 1), f.node("DequantizeLinear", names,
                                                                  axis=0), s
 
-    def conv(x, value, scale, name, cout, stride):
+    def conv(x, value, scale, name, cout, stride, factor=1):
         w = torch.randn(cout, x.shape[1], 3, 3, generator=g) * math.sqrt(2 / (9 * x.shape[1]))
+        w *= factor
         w, w_value, s = weight(w, name + ".weight")
         bias_scale = (s.double() * scale).float()
         q = (torch.randn(cout, generator=g).double() * 0.1 / bias_scale.double()).round()
@@ -194,21 +197,21 @@ def qdq(path, side):
 
     ranges = {}
 
-    def relu_range(x, value, name, least=0.0, signed=False):
-        x, value, s, z = rounded(x, value, name, least, signed)
+    def relu_range(x, value, name, least=0.0, signed=False, most=math.inf):
+        x, value, s, z = rounded(x, value, name, least, signed, most)
         ranges[name] = [s, z]
         return x, value, s
 
     x, value, scale, _ = rounded(x, value, "image", None)
-    x, value = conv(x, value, scale, "stem", 8, 2)
-    x, value, scale = relu_range(x, value, "stem")
+    x, value = conv(x, value, scale, "stem", 8, 2, 4)  # values up to 8
+    x, value, scale = relu_range(x, value, "stem", most=6.0)
     short, short_value = x, value
     x, value = conv(x, value, scale, "a", 16, 1)
     x, value, scale = relu_range(x, value, "a")
     x, value = conv(x, value, scale, "b", 8, 1)
     x, value, scale = relu_range(x, value, "b", None, True)
     x, value = x + short, f.node("Add", [value, short_value])
-    x, value, scale = relu_range(x, value, "sum")
+    x, value, scale = relu_range(x, value, "sum", most=6.0)
     pooled, value = x.mean((2, 3)), f.node("GlobalAveragePool", [value])
     pooled, value, _, _ = rounded(pooled, value, "pooled", 0.0)
     value = f.node("Flatten", [value])
