@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "models/onnx_in/import.h"
 #include "models/onnx_in/import_fold.h"
 
@@ -15,6 +16,7 @@ static int fold_constant(struct adl_import *im, const struct adl_onnx_node_proto
     const struct adl_onnx_attr *one = adl_onnx_attr_find(node, "value_int");
     const struct adl_onnx_attr *real = adl_onnx_attr_find(node, "value_float");
     const struct adl_onnx_attr *many = adl_onnx_attr_find(node, "value_ints");
+    const struct adl_onnx_attr *floats = adl_onnx_attr_find(node, "value_floats");
     struct adl_import_value *out = adl_import_out(im, node, 0);
     int64_t *ints = NULL, count = 0;
     float *reals = NULL;
@@ -39,20 +41,43 @@ static int fold_constant(struct adl_import *im, const struct adl_onnx_node_proto
         memcpy(ints, many->ints, many->count * sizeof *ints);
         return 1;
     }
+    if (floats && floats->kind == ADL_ONNX_ATTR_FLOATS) {
+        count = (int64_t)floats->count;
+        if (!adl_import_make(im, node, 1, &count, NULL, &reals, err))
+            return -1;
+        memcpy(reals, floats->floats, floats->count * sizeof *reals);
+        return 1;
+    }
     return err->kind ? -1 : adl_import_refuse(node, err, "it has no value that is read");
 }
 
+/* Returns an end of a part of a list of `count`, which may be counted from behind or lie beyond. */
+static int64_t end_of(int64_t at, int64_t count)
+{
+    return ADL_MIN(ADL_MAX(at < 0 ? at + count : at, 0), count);
+}
+
+/* The extents of a map are those with the padding around it. From operator set 15 on, Shape takes a
+ * part of them. */
 static int fold_shape(struct adl_import *im, const struct adl_onnx_node_proto *node,
                       struct adl_error *err)
 {
     const struct adl_import_value *in = adl_import_in(im, node, 0);
     bool map = in->kind == ADL_IMPORT_MAP;
     int64_t rank = map ? (int64_t)strlen(in->axes) : in->tensor->rank, *ints;
+    int64_t first = end_of(adl_import_attr_int(node, "start", 0), rank);
+    int64_t last = end_of(adl_import_attr_int(node, "end", rank), rank);
+    const int64_t count = ADL_MAX(last - first, 0);
 
-    if (!adl_import_make(im, node, 1, &rank, &ints, NULL, err))
+    if (!adl_import_make(im, node, 1, &count, &ints, NULL, err))
         return -1;
-    for (int i = 0; i < (int)rank; i++)
-        ints[i] = map ? adl_import_extent(im, in, i) : in->tensor->dims[i];
+    for (int i = 0; i < (int)count; i++) {
+        int axis = (int)first + i;
+        char letter = map ? in->axes[axis] : '\0';
+        ints[i] = map ? adl_import_extent(im, in, axis) : in->tensor->dims[axis];
+        if (letter == 'H' || letter == 'W')
+            ints[i] += in->pads[letter == 'W'] + in->pads[2 + (letter == 'W')];
+    }
     return 1;
 }
 

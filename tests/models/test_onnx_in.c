@@ -25,7 +25,8 @@
 static const char *const networks[] = {"resnet18",   "resnet50",   "mobilenet_v2", "efficientnet",
                                        "densenet",   "shufflenet", "squeezenet",   "regnet",
                                        "googlenet",  "convnext",   "mobilenet_v3", "nhwc_tf",
-                                       "nhwc_keras", "cbam",       "pyramid",      "trainable"};
+                                       "nhwc_keras", "cbam",       "pyramid",      "trainable",
+                                       "shapes"};
 
 static char *path_of(const char *name)
 {

@@ -1,6 +1,6 @@
 """Small networks that are written as ONNX node by node, since PyTorch's exporter writes none like
-them: files with channels last, in the ways of tf2onnx and Keras; files in 8 bits, in that of
-onnxruntime's quantizer. PyTorch's functions compute what they stand for. Used by make.py."""
+them: files with channels last, in the ways of tf2onnx and Keras; shapes as
+PyTorch's newer exporter computes them; files in 8 bits, in that of onnxruntime's quantizer. PyTorch's functions compute what they stand for. Used by make.py."""
 import math
 import struct
 
@@ -35,7 +35,8 @@ def field(number, value):
 def attribute(name, value):
     kinds = {int: (3, 2), float: (2, 1), str: (4, 3)}
     if isinstance(value, list):
-        body = b"".join(field(8, v) for v in value) + field(20, 7)
+        real = isinstance(value[0], float)
+        body = b"".join(field(7 if real else 8, v) for v in value) + field(20, 6 if real else 7)
     else:
         number, kind = kinds[type(value)]
         body = field(number, value) + field(20, kind)
@@ -226,10 +227,45 @@ def qdq(path, side):
     return scores[0], k, cam, {"ranges": list(ranges.values())}
 
 
+def shapes(path, side):
+    """Shapes as PyTorch's newer exporter computes them (operator set 18): Shape of some axes, of a
+    padded map too, and lists of floats."""
+    g = torch.Generator().manual_seed(3)
+    f, x = File(), formula_input(side)
+
+    def number(i):
+        return f.node("Constant", [], value_ints=[i])
+
+    w, b = torch.randn(6, 3, 3, 3, generator=g) * 0.3, torch.randn(6, generator=g) * 0.2
+    x = F.pad(x, (0, 1, 2, 0))
+    padded = f.node("Pad", ["image", f.tensor("pads", torch.tensor([0, 0, 2, 0, 0, 0, 0, 1]))])
+    # Rows and columns of the padded map, as numbers that the map is multiplied by.
+    scale = f.node("Cast", [f.node("Shape", [padded], start=2, end=-1)], to=1)
+    x = F.conv2d(x, w, b, 2).relu() * ((side + 2) / 32)
+    value = f.node("Relu", [f.node("Conv", [padded, f.tensor("w", w), f.tensor("b", b)],
+                                   kernel_shape=[3, 3], strides=[2, 2])])
+    value = f.node("Mul", [value, f.node("Div", [scale, f.node("Constant", [], value_floats=[32.0])])])
+    factors = [0.5, 1.5, -1.0, 2.0, 0.25, 1.0]
+    x = last = x * torch.tensor(factors).view(6, 1, 1)
+    factors = f.node("Constant", [], value_floats=factors)
+    value = f.node("Mul", [value, f.node("Reshape", [factors, f.node("Constant", [],
+                                                                     value_ints=[6, 1, 1])])])
+    value = f.node("GlobalAveragePool", [value])
+    shape = f.node("Concat", [f.node("Shape", [value], start=0, end=1), number(-1)], axis=0)
+    value = f.node("Reshape", [value, shape], allowzero=1)
+    w, b = torch.randn(5, 6, generator=g) * 0.5, torch.randn(5, generator=g)
+    value = f.node("Gemm", [value, f.tensor("fc.weight", w), f.tensor("fc.bias", b)], transB=1)
+    f.write(path, 18, side, value, 5, True)
+    scores = (x.mean((2, 3)) @ w.t() + b)[0]
+    k = int(scores.argmax())
+    return scores, k, (w[k][:, None, None] * last[0]).sum(0), {}
+
+
 # By name: the side of the input, and what writes the file of a path and a side and returns scores,
 # the class and its map, and what else the golden has.
 HAND = {
     "qdq": (33, qdq),
+    "shapes": (33, shapes),
     "nhwc_tf": (33, lambda path, side: nhwc(path, side, 13, False)),
     "nhwc_keras": (33, lambda path, side: nhwc(path, side, 10, True)),
 }
