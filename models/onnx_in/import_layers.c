@@ -16,7 +16,7 @@ struct window {
     int64_t pads[4]; /* top, left, bottom, right */
 };
 
-/* Returns the pads that make the output as large as the input divided by the stride, rounded up. */
+/* Sets the pads that make the output as large as the input divided by the stride, rounded up. */
 static void same_pads(struct window *w, struct adl_shape in, bool upper)
 {
     const int64_t sides[2] = {in.h, in.w};
@@ -37,6 +37,7 @@ static bool in_range(const int64_t *values, int count, int64_t least, int64_t mo
     return true;
 }
 
+/* `in` is the map without the pads before this layer, which come before its own. */
 static int read_window(const struct adl_onnx_node_proto *node, struct adl_shape in,
                        const int pads_before[4], struct window *w, struct adl_error *err)
 {
@@ -55,6 +56,8 @@ static int read_window(const struct adl_onnx_node_proto *node, struct adl_shape 
         return adl_import_refuse(node, err,
                                  "its kernel_shape, strides, dilations and pads are not those of a "
                                  "convolution over rows and columns");
+    in.h += pads_before[0] + pads_before[2];
+    in.w += pads_before[1] + pads_before[3];
     if (strcmp(mode, "SAME_UPPER") == 0 || strcmp(mode, "SAME_LOWER") == 0)
         same_pads(w, in, mode[5] == 'U');
     else if (strcmp(mode, "VALID") == 0)

@@ -25,8 +25,9 @@ struct pool {
     bool average, ceil_mode, count_padding;
 };
 
-static int read_pool(const struct adl_onnx_node_proto *node, struct adl_shape in, struct pool *p,
-                     struct adl_error *err)
+/* `in` is the map without the pads before this pool, which come before its own. */
+static int read_pool(const struct adl_onnx_node_proto *node, struct adl_shape in,
+                     const int pads_before[4], struct pool *p, struct adl_error *err)
 {
     const char *mode = adl_import_attr_text(node, "auto_pad");
     int64_t dilations[2] = {1, 1};
@@ -47,7 +48,8 @@ static int read_pool(const struct adl_onnx_node_proto *node, struct adl_shape in
                                  "pool over rows and columns without dilation");
     if (strncmp(mode, "SAME", 4) == 0)
         for (int i = 0; i < 2; i++) {
-            int64_t side = i ? in.w : in.h, out = (side + p->strides[i] - 1) / p->strides[i];
+            int64_t side = (i ? in.w : in.h) + pads_before[i] + pads_before[2 + i];
+            int64_t out = (side + p->strides[i] - 1) / p->strides[i];
             int64_t total = ADL_MAX((out - 1) * p->strides[i] + p->kernel[i] - side, 0);
             p->pads[i] = strcmp(mode, "SAME_UPPER") == 0 ? total / 2 : total - total / 2;
             p->pads[2 + i] = total - p->pads[i];
@@ -140,7 +142,7 @@ int adl_import_pool(struct adl_import *im, const struct adl_onnx_node_proto *nod
         return adl_import_refuse(node, err, "its input is not a map with the axes NCHW");
     if (!out)
         return adl_import_refuse(node, err, "it has no output");
-    if (read_pool(node, adl_import_shape(im, in), &p, err) < 0 ||
+    if (read_pool(node, adl_import_shape(im, in), in->pads, &p, err) < 0 ||
         add_pads(im, node, in, &p, err) < 0)
         return -1;
     if (covers_all(&p, adl_import_shape(im, in)))

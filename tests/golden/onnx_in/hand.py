@@ -261,11 +261,43 @@ def shapes(path, side):
     return scores, k, (w[k][:, None, None] * last[0]).sum(0), {}
 
 
+def padded(path, side):
+    """A Pad before a convolution and before a pool whose own padding depends on the size of what they
+    read (auto_pad), and a linear layer in two operators."""
+    g = torch.Generator().manual_seed(4)
+    f, x = File(), formula_input(side)
+
+    def same(x, k, s):
+        totals = [max((-(-size // s) - 1) * s + k - size, 0) for size in (x.shape[3], x.shape[2])]
+        return [n for total in totals for n in (total // 2, total - total // 2)]
+
+    w, b = torch.randn(6, 3, 3, 3, generator=g) * 0.3, torch.randn(6, generator=g) * 0.2
+    value = f.node("Pad", ["image", f.tensor("above", torch.tensor([0, 0, 1, 0, 0, 0, 0, 0]))])
+    x = F.pad(x, (0, 0, 1, 0))
+    x = F.conv2d(F.pad(x, same(x, 3, 2)), w, b, 2).relu()
+    value = f.node("Conv", [value, f.tensor("w", w), f.tensor("b", b)], kernel_shape=[3, 3],
+                   strides=[2, 2], auto_pad="SAME_UPPER")
+    value = f.node("Relu", [value])
+    value = f.node("Pad", [value, f.tensor("left", torch.tensor([0, 0, 0, 1, 0, 0, 0, 0]))])
+    x = F.pad(x, (1, 0, 0, 0))
+    x = last = F.max_pool2d(F.pad(x, same(x, 3, 2)), 3, 2)
+    value = f.node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER")
+    value = f.node("Flatten", [f.node("GlobalAveragePool", [value])])
+    w, b = torch.randn(6, 5, generator=g) * 0.5, torch.randn(5, generator=g)
+    value = f.node("MatMul", [value, f.tensor("fc.weight", w)])
+    value = f.node("Add", [value, f.tensor("fc.bias", b)])
+    f.write(path, 13, side, value, 5, True)
+    scores = (x.mean((2, 3)) @ w + b)[0]
+    k = int(scores.argmax())
+    return scores, k, (w[:, k][:, None, None] * last[0]).sum(0), {}
+
+
 # By name: the side of the input, and what writes the file of a path and a side and returns scores,
 # the class and its map, and what else the golden has.
 HAND = {
     "qdq": (33, qdq),
     "shapes": (33, shapes),
+    "padded": (33, padded),
     "nhwc_tf": (33, lambda path, side: nhwc(path, side, 13, False)),
     "nhwc_keras": (33, lambda path, side: nhwc(path, side, 10, True)),
 }
