@@ -184,7 +184,7 @@ adl_import_reader adl_import_add_op, adl_import_sub, adl_import_mul, adl_import_
 adl_import_reader adl_import_relu, adl_import_clip, adl_import_unary, adl_import_same,
     adl_import_softmax;
 adl_import_reader adl_import_bound, adl_import_sum, adl_import_pow, adl_import_prelu,
-    adl_import_dropout;
+    adl_import_dropout, adl_import_cast;
 adl_import_reader adl_import_pool, adl_import_global_pool, adl_import_reduce;
 adl_import_reader adl_import_resize;
 /* Reads a product of a map's rows or columns with a constant matrix that resizes it: 1, 0 if the

@@ -14,7 +14,7 @@ static const struct {
     {"Add", adl_import_add_op},
     {"AveragePool", adl_import_pool},
     {"BatchNormalization", adl_import_batchnorm},
-    {"Cast", adl_import_same},
+    {"Cast", adl_import_cast},
     {"Clip", adl_import_clip},
     {"Concat", adl_import_concat},
     {"Constant", NULL},

@@ -1,5 +1,5 @@
 /* Operators that are others under another name: bounds as Max and Min, sums of several maps, whole
- * powers, PRelu with one slope; and Dropout, which is kept for training. */
+ * powers, PRelu with one slope; Dropout, which is kept for training; and casts between floats. */
 
 #include <float.h>
 #include <math.h>
@@ -155,4 +155,22 @@ int adl_import_dropout(struct adl_import *im, const struct adl_onnx_node_proto *
     int id = adl_import_commit(im, node, err);
     adl_import_set(out, in, id);
     return id;
+}
+
+/* Maps are float32 whatever the file says, so only casts that round to whole numbers matter. */
+int adl_import_cast(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                    struct adl_error *err)
+{
+    const struct adl_import_value *in = adl_import_in(im, node, 0);
+    bool whole = in && in->kind == ADL_IMPORT_CONSTANT && adl_onnx_tensor_is_int(in->tensor);
+
+    switch (adl_import_attr_int(node, "to", 0)) {
+    case ADL_ONNX_TYPE_FLOAT:
+    case ADL_ONNX_TYPE_DOUBLE:
+    case ADL_ONNX_TYPE_HALF:
+    case ADL_ONNX_TYPE_BF16: return adl_import_same(im, node, err);
+    default:
+        return whole ? adl_import_same(im, node, err)
+                     : adl_import_refuse(node, err, "it makes whole numbers of a map");
+    }
 }

@@ -282,14 +282,25 @@ static void refuses_in_words(void)
     hostile_refused(read_bytes, "not an ONNX file", 16, ADL_ERR_FORMAT, "");
 }
 
+static void refused_as_it_is(const char *name, const char *part)
+{
+    size_t length;
+    void *bytes = bytes_of(name, &length);
+    hostile_refused(read_bytes, bytes, length, ADL_ERR_UNSUPPORTED, part);
+    adl_free(bytes);
+}
+
 /* An end without class maps: the message names the node that is in the way. */
 static void names_the_node_in_the_way(void)
 {
-    size_t length;
-    void *bytes = bytes_of("flat", &length);
-    hostile_refused(read_bytes, bytes, length, ADL_ERR_UNSUPPORTED,
-                    "node \"/2/Gemm\" (conv) breaks this rule; `convert --map-layer LAYER` takes");
-    adl_free(bytes);
+    refused_as_it_is("flat",
+                     "node \"/2/Gemm\" (conv) breaks this rule; `convert --map-layer LAYER` takes");
+}
+
+/* Networks that would be read as others than they are. */
+static void refuses_what_it_would_change(void)
+{
+    refused_as_it_is("whole", "\"Cast\" (node \"Cast_2\"): it makes whole numbers of a map");
 }
 
 /* A sigmoid in place of the softmax says that an image may have several classes. */
@@ -393,6 +404,7 @@ TEST_SUITE(onnx_in, {"equals PyTorch, also from a model file", equals_pytorch},
            {"survives a lack of memory", survives_lack_of_memory},
            {"refuses in words", refuses_in_words},
            {"names the node in the way of class maps", names_the_node_in_the_way},
+           {"refuses what it would change", refuses_what_it_would_change},
            {"a sigmoid means several classes", reads_a_sigmoid_as_several_classes},
            {"what is written as ONNX comes back", comes_back_from_onnx},
            {"backbones come back", backbones_come_back});

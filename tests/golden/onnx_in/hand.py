@@ -292,12 +292,23 @@ def padded(path, side):
     return scores, k, (w[:, k][:, None, None] * last[0]).sum(0), {}
 
 
+def whole(path, side):
+    """A map that is rounded to whole numbers, which is refused."""
+    f = File()
+    value = f.node("Conv", ["image", f.tensor("w", torch.ones(2, 3, 3, 3))], kernel_shape=[3, 3])
+    value = f.node("Cast", [f.node("Cast", [value], to=6)], to=1)
+    value = f.node("Flatten", [f.node("GlobalAveragePool", [value])])
+    value = f.node("Gemm", [value, f.tensor("fc.weight", torch.ones(3, 2))], transB=1)
+    f.write(path, 13, side, value, 3, True)
+
+
 # By name: the side of the input, and what writes the file of a path and a side and returns scores,
-# the class and its map, and what else the golden has.
+# the class and its map, and what else the golden has; nothing for a file that is refused.
 HAND = {
     "qdq": (33, qdq),
     "shapes": (33, shapes),
     "padded": (33, padded),
+    "whole": (9, whole),
     "nhwc_tf": (33, lambda path, side: nhwc(path, side, 13, False)),
     "nhwc_keras": (33, lambda path, side: nhwc(path, side, 10, True)),
 }

@@ -493,8 +493,10 @@ def main():
             continue
         if not full and name in HAND:
             side, write = HAND[name]
-            scores, k, cam, more = write(f"{args[0]}/{name}.onnx", side)
-            write_json(f"{args[0]}/{name}.json", side, k, scores, cam, more)
+            made = write(f"{args[0]}/{name}.onnx", side)
+            if made:
+                scores, k, cam, more = made
+                write_json(f"{args[0]}/{name}.json", side, k, scores, cam, more)
             continue
         if full and name == "nhwc_keras":
             scores, k, cam, _ = nhwc(f"{args[0]}/{name}.onnx", 224, 10, True, 32, MOBILENET, 1000)
