@@ -188,11 +188,11 @@ void adl_onnx_write_layernorm_slope(struct adl_onnx_writer *w, const struct adl_
     adl_onnx_write_op(w, "Div", rest.text, root.text, output_of(w, node));
 }
 
-/* Writes 1 where a comparison holds, else 0. */
-static void write_where(struct adl_onnx_writer *w, const struct adl_node *node, const char *op,
-                        const char *a, double number, const char *output)
+/* Writes 1 where a comparison holds, else 0; `part` names the comparison. */
+static void write_where(struct adl_onnx_writer *w, const struct adl_node *node, const char *part,
+                        const char *op, const char *a, double number, const char *output)
 {
-    struct adl_onnx_inner truth = adl_onnx_inner(w, node, "holds");
+    struct adl_onnx_inner truth = adl_onnx_inner(w, node, part);
     write_with(w, op, a, number, truth.text);
     struct adl_protobuf cast = adl_onnx_node("Cast", output);
     adl_onnx_take(&cast, truth.text);
@@ -210,14 +210,22 @@ bool adl_onnx_write_slope(struct adl_onnx_writer *w, const struct adl_node *node
     struct adl_onnx_inner gate = adl_onnx_inner(w, node, "gate");
 
     if (a->of == &adl_op_relu) {
-        write_where(w, node, "Greater", input, 0, output_of(w, node));
+        write_where(w, node, "holds", "Greater", input, 0, output_of(w, node));
+        return true;
+    }
+    if (a->of == &adl_op_clip) {
+        struct adl_onnx_inner above = adl_onnx_inner(w, node, "above"),
+                              below = adl_onnx_inner(w, node, "below");
+        write_where(w, node, "is_above", "Greater", input, (double)a->numbers.a, above.text);
+        write_where(w, node, "is_below", "Less", input, (double)a->numbers.b, below.text);
+        adl_onnx_write_op(w, "Mul", above.text, below.text, output_of(w, node));
         return true;
     }
     if (a->of != &adl_op_hard_swish)
         return false;
     /* The gate plus x / 6 where |x| < 3. */
     adl_onnx_write_op(w, "Abs", input, NULL, size.text);
-    write_where(w, node, "Less", size.text, 3, within.text);
+    write_where(w, node, "holds", "Less", size.text, 3, within.text);
     write_with(w, "Mul", input, 1.0 / 6, sixth.text);
     adl_onnx_write_op(w, "Mul", sixth.text, within.text, part.text);
     write_hard_sigmoid(w, input, 1.0 / 6, 0.5, gate.text);

@@ -193,7 +193,7 @@ int adl_import_resize_product(struct adl_import *im, const struct adl_onnx_node_
                               struct adl_error *err) ADL_MUST_CHECK;
 adl_import_reader adl_import_reshape, adl_import_flatten, adl_import_squeeze, adl_import_unsqueeze,
     adl_import_transpose, adl_import_concat, adl_import_split, adl_import_slice, adl_import_gather,
-    adl_import_pad;
+    adl_import_pad, adl_import_expand;
 adl_import_reader adl_import_layernorm;
 /* import_pick.c: of constants; as adl_import_fold(). */
 adl_import_reader adl_import_pick_gather, adl_import_pick_concat, adl_import_pick_slice,

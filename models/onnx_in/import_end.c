@@ -88,9 +88,10 @@ static int refuse(const struct adl_import *im, const struct adl_stored_node *nod
 
 /* --- classifiers of several layers ----------------------------------------------------------- */
 
-/* Activations whose slope is an op, with their numbers. */
-static const char *const curves[] = {"relu",       "sigmoid", "clip", "leaky_relu", "hard_sigmoid",
-                                     "hard_swish", "silu",    "gelu", "gelu_tanh",  "tanh"};
+/* Activations whose slope is an op, with their numbers; that of relu6 is the slope of a clip. */
+static const char *const curves[] = {"relu",       "relu6",        "sigmoid",    "clip",
+                                     "leaky_relu", "hard_sigmoid", "hard_swish", "silu",
+                                     "gelu",       "gelu_tanh",    "tanh"};
 
 static bool is_curve(const struct adl_stored_node *node)
 {
@@ -150,11 +151,16 @@ static int apply_slope(struct adl_import *im, int layer, int map, struct adl_err
         added->input_count = 2;
         return commit_map_node(im, node.name, err);
     }
-    snprintf(op, sizeof op, "slope_%s", adl_stored_op_name(&node));
+    bool six = adl_stored_is(&node, "relu6");
+    snprintf(op, sizeof op, "slope_%s", six ? "clip" : adl_stored_op_name(&node));
     added = add_map_node(im, op, node.name, ".slope", node.inputs[0], err);
     if (!added)
         return -1;
     memcpy(added->numbers, node.numbers, sizeof added->numbers);
+    if (six) {
+        adl_stored_set(added, "a", 0);
+        adl_stored_set(added, "b", 6);
+    }
     int slope = commit_map_node(im, node.name, err);
     added = slope < 0 ? NULL : add_map_node(im, "scale", node.name, ".map", map, err);
     if (!added)

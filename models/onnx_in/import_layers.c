@@ -309,6 +309,14 @@ int adl_import_gemm(struct adl_import *im, const struct adl_onnx_node_proto *nod
                       (float)adl_import_attr_float(node, "beta", 1), out, err);
 }
 
+/* Returns whether a value is one number for each of `count` outputs: [count] or [1, count]. */
+static bool is_bias(const struct adl_import_value *value, int64_t count)
+{
+    const struct adl_onnx_tensor *t = value->tensor;
+    return value->kind == ADL_IMPORT_CONSTANT && t->count == (size_t)count &&
+           (t->rank <= 1 || (t->rank == 2 && t->dims[0] == 1));
+}
+
 /* MatMul, with an Add of a constant after it as the bias. */
 int adl_import_matmul(struct adl_import *im, const struct adl_onnx_node_proto *node,
                       struct adl_error *err)
@@ -329,9 +337,7 @@ int adl_import_matmul(struct adl_import *im, const struct adl_onnx_node_proto *n
     const struct adl_onnx_node_proto *add = adl_import_next(im, out, "Add");
     for (size_t i = 0; add && !bias && i < 2; i++) {
         bias = adl_import_in(im, add, i);
-        if (bias && (bias->kind != ADL_IMPORT_CONSTANT || bias->tensor->rank > 1 ||
-                     bias->tensor->count != (size_t)t->dims[1]))
-            bias = NULL;
+        bias = bias && is_bias(bias, t->dims[1]) ? bias : NULL;
     }
     if (bias && adl_import_out(im, add, 0)) {
         adl_import_skip(im, add);

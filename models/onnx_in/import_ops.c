@@ -24,6 +24,7 @@ static const struct {
     {"Div", adl_import_div},
     {"Dropout", adl_import_dropout},
     {"Erf", adl_import_unary},
+    {"Expand", adl_import_expand},
     {"Flatten", adl_import_flatten},
     {"Floor", NULL},
     {"Gather", adl_import_gather},

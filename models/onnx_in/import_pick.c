@@ -54,26 +54,41 @@ int adl_import_pick_concat(struct adl_import *im, const struct adl_onnx_node_pro
     return 1;
 }
 
-/* Slice of a list, from operator set 10 on. */
+/* Slice along one axis, in any steps, from operator set 10 on. */
 int adl_import_pick_slice(struct adl_import *im, const struct adl_onnx_node_proto *node,
                           struct adl_error *err)
 {
     const struct adl_onnx_tensor *from = adl_import_in(im, node, 0)->tensor;
-    int64_t start, end, step = 1;
-    int64_t size = from->rank == 1 ? from->dims[0] : 0;
+    int64_t start, end, axis = 0, step = 1, dims[ADL_LIMIT_RANK];
+    size_t outer = 1, inner = 1, at = 0;
     struct adl_import_list list;
 
-    if (from->rank != 1 || adl_import_ints(im, node, "starts", 1, &start, 1) != 1 ||
+    if (adl_import_ints(im, node, "starts", 1, &start, 1) != 1 ||
         adl_import_ints(im, node, "ends", 2, &end, 1) != 1 ||
-        adl_import_ints(im, node, "steps", 4, &step, 1) < 0 || step != 1)
+        adl_import_ints(im, node, "axes", 3, &axis, 1) < 0 ||
+        adl_import_ints(im, node, "steps", 4, &step, 1) < 0 || step == 0 || step > INT32_MAX ||
+        step < -INT32_MAX)
         return 0;
-    start = ADL_MIN(ADL_MAX(start < 0 ? start + size : start, 0), size);
-    end = ADL_MIN(ADL_MAX(end < 0 ? end + size : end, start), size);
-    const int64_t count = end - start;
-    if (!adl_import_make_list(im, node, from, 1, &count, &list, err))
+    axis += axis < 0 ? from->rank : 0;
+    if (axis < 0 || axis >= from->rank)
+        return 0;
+    /* Steps back begin at the last element at most, and end before the first one. */
+    const int64_t size = from->dims[axis], back = step < 0;
+    start = ADL_MIN(ADL_MAX(start < 0 ? start + size : start, 0), size - back);
+    end = ADL_MIN(ADL_MAX(end < 0 ? end + size : end, -back), size - back);
+    const int64_t span = back ? start - end : end - start, stride = back ? -step : step;
+    memcpy(dims, from->dims, sizeof dims);
+    dims[axis] = span > 0 ? (span + stride - 1) / stride : 0;
+    for (int i = 0; i < from->rank; i++)
+        if (i != axis)
+            *(i < axis ? &outer : &inner) *= (size_t)from->dims[i];
+    if (!adl_import_make_list(im, node, from, from->rank, dims, &list, err))
         return -1;
-    for (int64_t i = 0; i < count; i++)
-        adl_import_list_set(&list, (size_t)i, from, (size_t)(start + i));
+    for (size_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < dims[axis]; i++)
+            for (size_t k = 0; k < inner; k++)
+                adl_import_list_set(&list, at++, from,
+                                    (o * (size_t)size + (size_t)(start + i * step)) * inner + k);
     return 1;
 }
 
@@ -133,7 +148,7 @@ int adl_import_pick_reshape(struct adl_import *im, const struct adl_onnx_node_pr
     return adl_import_view(im, node, in, rank, dims, err);
 }
 
-/* Transposes weights: element by element. */
+/* Transposes weights, and pads that are computed: element by element. */
 int adl_import_pick_transpose(struct adl_import *im, const struct adl_onnx_node_proto *node,
                               struct adl_error *err)
 {
@@ -142,11 +157,12 @@ int adl_import_pick_transpose(struct adl_import *im, const struct adl_onnx_node_
     int64_t perm[ADL_LIMIT_RANK], dims[ADL_LIMIT_RANK], at[ADL_LIMIT_RANK] = {0};
     size_t strides[ADL_LIMIT_RANK];
     int count = adl_import_attr_ints(node, "perm", perm, ADL_LIMIT_RANK);
-    float *reals;
+    struct adl_import_list list;
 
     if (t->rank > ADL_LIMIT_RANK || (count != 0 && count != t->rank))
         return adl_import_refuse(node, err, "perm does not have the axes of its input");
-    if (!adl_onnx_tensor_is_real(t))
+    if (!adl_onnx_tensor_is_real(t) &&
+        !(adl_onnx_tensor_is_int(t) && t->count <= ADL_LIMIT_ONNX_FOLDED))
         return 0;
     for (int i = 0; i < t->rank; i++) {
         int axis = count ? (int)perm[i] : t->rank - 1 - i;
@@ -157,7 +173,7 @@ int adl_import_pick_transpose(struct adl_import *im, const struct adl_onnx_node_
         for (int k = axis + 1; k < t->rank; k++)
             strides[i] *= (size_t)t->dims[k];
     }
-    struct adl_onnx_tensor *made = adl_import_make(im, node, t->rank, dims, NULL, &reals, err);
+    struct adl_onnx_tensor *made = adl_import_make_list(im, node, t, t->rank, dims, &list, err);
     if (!made)
         return -1;
     /* A perm that names an axis twice would have another number of elements. */
@@ -167,7 +183,7 @@ int adl_import_pick_transpose(struct adl_import *im, const struct adl_onnx_node_
         size_t from = 0;
         for (int k = 0; k < t->rank; k++)
             from += (size_t)at[k] * strides[k];
-        reals[i] = (float)adl_onnx_tensor_number(t, ADL_MIN(from, t->count - 1));
+        adl_import_list_set(&list, i, t, ADL_MIN(from, t->count - 1));
         for (int k = t->rank - 1; k >= 0 && ++at[k] == dims[k]; k--)
             at[k] = 0;
     }

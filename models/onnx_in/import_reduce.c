@@ -85,6 +85,33 @@ int adl_import_global_pool(struct adl_import *im, const struct adl_onnx_node_pro
     return in ? over_pixels(im, node, in, false, err) : -1;
 }
 
+/* Reads x.mean(3).mean(2), or the like: the mean over rows or columns of `in`, whose axes are
+ * `letters`, and the mean over the others that alone reads it. 1, 0 if it is something else, -1
+ * with an error. */
+static int over_both(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                     const struct adl_import_value *in, const char *letters, bool keep,
+                     struct adl_error *err)
+{
+    const struct adl_import_value *out = adl_import_out(im, node, 0);
+    const struct adl_onnx_node_proto *second =
+        out && kind_of(node) == MEAN ? adl_import_next(im, out, "ReduceMean") : NULL;
+    struct adl_import_value rest = *in;
+    char *gone = strchr(rest.axes, *letters);
+    int64_t axis;
+
+    if (!second || in->final || !gone || (strcmp(letters, "H") != 0 && strcmp(letters, "W") != 0) ||
+        adl_import_ints(im, second, "axes", 1, &axis, 1) != 1 ||
+        (adl_import_attr_int(second, "keepdims", 1) != 0) != keep)
+        return 0;
+    if (!keep)
+        memmove(gone, gone + 1, strlen(gone));
+    int other = adl_import_index(&rest, axis);
+    if (other < 0 || rest.axes[other] != (*letters == 'H' ? 'W' : 'H'))
+        return 0;
+    adl_import_skip(im, second);
+    return over_pixels(im, second, in, !keep, err) < 0 ? -1 : 1;
+}
+
 /* A mean over the channels may be the beginning of a layer normalisation. */
 int adl_import_reduce(struct adl_import *im, const struct adl_onnx_node_proto *node,
                       struct adl_error *err)
@@ -106,6 +133,9 @@ int adl_import_reduce(struct adl_import *im, const struct adl_onnx_node_proto *n
             return adl_import_refuse(node, err, "its axes are not those of its input");
         letters[strlen(letters)] = in->axes[axis];
     }
+    int both = over_both(im, node, in, letters, keep, err);
+    if (both != 0)
+        return both < 0 ? -1 : 0;
     if (!in->final && strcmp(letters, "C") == 0)
         return over_channels(im, node, in, keep, err);
     bool pixels =

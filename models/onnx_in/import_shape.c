@@ -311,3 +311,45 @@ int adl_import_pad(struct adl_import *im, const struct adl_onnx_node_proto *node
     }
     return 0;
 }
+
+/* --- Expand: a gate is often written x * y.expand_as(x) ----------------------------------------
+ */
+
+/* Returns whether a value is a map with these extents. */
+static bool has_extents(const struct adl_import *im, const struct adl_import_value *map,
+                        const int64_t *dims, int rank)
+{
+    bool same = map && map->kind == ADL_IMPORT_MAP && (int)strlen(map->axes) == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = adl_import_extent(im, map, i) == dims[i];
+    return same;
+}
+
+/* A product repeats the smaller map by itself if the other one has the shape that is asked for, so
+ * nothing is repeated here. */
+int adl_import_expand(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                      struct adl_error *err)
+{
+    const struct adl_import_value *in = adl_import_map(im, node, 0, NULL, err);
+    struct adl_import_value *out = adl_import_out(im, node, 0);
+    int64_t dims[ADL_IMPORT_AXES];
+    int rank = in ? adl_import_ints(im, node, "shape", 1, dims, ADL_IMPORT_AXES) : 0;
+
+    if (!in || !out)
+        return err->kind ? -1 : adl_import_refuse(node, err, "it has no output");
+    const struct adl_onnx_node_proto *mul = adl_import_next(im, out, "Mul");
+    bool fits = rank == (int)strlen(in->axes);
+    for (int i = 0; fits && i < rank; i++) {
+        int64_t extent = adl_import_extent(im, in, i);
+        dims[i] = dims[i] == 1 ? extent : dims[i];
+        fits = extent == 1 || extent == dims[i];
+    }
+    bool same = fits && has_extents(im, in, dims, rank);
+    for (size_t i = 0; fits && mul && !same && i < 2; i++)
+        same = has_extents(im, adl_import_in(im, mul, i), dims, rank);
+    if (!same)
+        return adl_import_refuse(node, err,
+                                 "it is read only before a product with a map of its shape");
+    adl_import_alias(out, in);
+    return 0;
+}

@@ -23,9 +23,9 @@
 
 /* Made by tests/golden/onnx_in/make.py. */
 static const char *const networks[] = {
-    "resnet18",   "resnet50", "mobilenet_v2", "efficientnet", "densenet",     "shufflenet",
-    "squeezenet", "regnet",   "googlenet",    "convnext",     "mobilenet_v3", "nhwc_tf",
-    "nhwc_keras", "cbam",     "pyramid",      "trainable",    "shapes",       "padded"};
+    "resnet18", "resnet50",  "mobilenet_v2", "efficientnet", "densenet", "shufflenet", "squeezenet",
+    "regnet",   "googlenet", "convnext",     "mobilenet_v3", "nhwc_tf",  "nhwc_keras", "cbam",
+    "pyramid",  "trainable", "shapes",       "padded",       "idioms"};
 
 static char *path_of(const char *name)
 {

@@ -285,7 +285,7 @@ def padded(path, side):
     value = f.node("Flatten", [f.node("GlobalAveragePool", [value])])
     w, b = torch.randn(6, 5, generator=g) * 0.5, torch.randn(5, generator=g)
     value = f.node("MatMul", [value, f.tensor("fc.weight", w)])
-    value = f.node("Add", [value, f.tensor("fc.bias", b)])
+    value = f.node("Add", [value, f.tensor("fc.bias", b.view(1, 5))])
     f.write(path, 13, side, value, 5, True)
     scores = (x.mean((2, 3)) @ w + b)[0]
     k = int(scores.argmax())

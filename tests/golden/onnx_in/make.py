@@ -308,6 +308,17 @@ def googlenet(w=1.0, classes=5):
                       nn.Sequential(nn.Dropout(0.2), nn.Linear(cin, classes)))
 
 
+class Idioms(Classifier):
+    """What people write: padding by hand, a gate that is expanded, means one after the other, and
+    ReLU6 within the classifier."""
+
+    def forward(self, x):
+        x = F.relu(self.features(F.pad(x, (0, 1, 0, 1))))
+        gate = torch.sigmoid(F.adaptive_avg_pool2d(x, 1))
+        x = self.last = x * gate.expand_as(x)
+        return self.fc(x.mean(3).mean(2))
+
+
 class LayerNorm2d(nn.LayerNorm):
     def forward(self, x):
         x = x.permute(0, 2, 3, 1)
@@ -399,6 +410,8 @@ SMALL = {
     "convnext": lambda: convnext((4, 8), (1, 1)),
     "cbam": lambda: Classifier(nn.Sequential(Scaled(), Cbam(3, 8), Cbam(8, 12)), 12, 5),
     "pyramid": lambda: Classifier(nn.Sequential(conv_bn(3, 8, 3, 2), Pyramid()), 24, 5),
+    "idioms": lambda: Idioms(nn.Conv2d(3, 8, 3, 2), 8, 5, nn.Sequential(
+        nn.Linear(8, 6), nn.ReLU6(), nn.Linear(6, 5))),
     "trainable": lambda: Classifier(nn.Sequential(conv_bn(3, 8, 3, 2), Residual(nn.Sequential(
         conv_bn(8, 8, 3), conv_bn(8, 8, 3, act=None)))), 8, 5,
         nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 5))),
