@@ -9,6 +9,14 @@
 #include "models/onnx_in/import.h"
 #include "models/onnx_in/import_fold.h"
 
+/* Returns a number without its fraction; the nearest int64 if it is none. */
+static int64_t whole(double value)
+{
+    if (!(value > -0x1p63))
+        return isnan(value) ? 0 : INT64_MIN;
+    return value < 0x1p63 ? (int64_t)value : INT64_MAX;
+}
+
 static int fold_constant(struct adl_import *im, const struct adl_onnx_node_proto *node,
                          struct adl_error *err)
 {
@@ -97,6 +105,23 @@ static bool fold_is_small(const struct adl_import *im, const struct adl_onnx_nod
     return true;
 }
 
+/* Returns an element as a whole number of a type. */
+static int64_t cast_int(const struct adl_onnx_tensor *in, size_t i, int64_t to)
+{
+    bool is_int = adl_onnx_tensor_is_int(in);
+    int64_t value = is_int ? adl_onnx_tensor_int(in, i) : whole(adl_onnx_tensor_number(in, i));
+
+    switch (to) {
+    case ADL_ONNX_TYPE_BOOL:
+        return is_int ? value != 0
+                      : adl_onnx_tensor_number(in, i) < 0 || adl_onnx_tensor_number(in, i) > 0;
+    case ADL_ONNX_TYPE_UINT8: return (uint8_t)value;
+    case ADL_ONNX_TYPE_INT8: return (int8_t)value;
+    case ADL_ONNX_TYPE_INT32: return (int32_t)value;
+    default: return value;
+    }
+}
+
 static int fold_cast(struct adl_import *im, const struct adl_onnx_node_proto *node,
                      struct adl_error *err)
 {
@@ -104,19 +129,23 @@ static int fold_cast(struct adl_import *im, const struct adl_onnx_node_proto *no
     int64_t to = adl_import_attr_int(node, "to", 0), *ints;
     float *reals;
 
-    if (to == ADL_ONNX_TYPE_FLOAT || to == ADL_ONNX_TYPE_DOUBLE || to == ADL_ONNX_TYPE_HALF) {
+    if (to == ADL_ONNX_TYPE_FLOAT || to == ADL_ONNX_TYPE_DOUBLE || to == ADL_ONNX_TYPE_HALF ||
+        to == ADL_ONNX_TYPE_BF16) {
         if (!adl_import_make(im, node, in->rank, in->dims, NULL, &reals, err))
             return -1;
         for (size_t i = 0; i < in->count; i++)
             reals[i] = (float)adl_onnx_tensor_number(in, i);
         return 1;
     }
-    if (!adl_import_make(im, node, in->rank, in->dims, &ints, NULL, err))
+    struct adl_onnx_tensor *made = adl_import_make(im, node, in->rank, in->dims, &ints, NULL, err);
+    if (!made)
         return -1;
-    for (size_t i = 0; i < in->count; i++) {
-        double value = adl_onnx_tensor_number(in, i);
-        ints[i] = fabs(value) < 1e15 ? (int64_t)value : 0;
-    }
+    /* The type of a zero point is that of the bytes. */
+    if (to == ADL_ONNX_TYPE_UINT8 || to == ADL_ONNX_TYPE_INT8 || to == ADL_ONNX_TYPE_INT32 ||
+        to == ADL_ONNX_TYPE_BOOL)
+        made->type = (int)to;
+    for (size_t i = 0; i < in->count; i++)
+        ints[i] = cast_int(in, i, to);
     return 1;
 }
 
@@ -125,29 +154,57 @@ static double fold_apply(char op, double a, double b)
     return op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : b != 0 ? a / b : 0;
 }
 
-/* Arithmetic with a scalar or between equal shapes. */
+/* Sets `dims` to the shape that two shapes, aligned at their ends, are repeated to, and returns its
+ * rank; -1 if they do not fit. */
+static int broadcast(const struct adl_onnx_tensor *a, const struct adl_onnx_tensor *b,
+                     int64_t dims[ADL_LIMIT_RANK])
+{
+    int rank = ADL_MAX(a->rank, b->rank);
+    for (int i = 0; i < rank; i++) {
+        int64_t x = i < rank - a->rank ? 1 : a->dims[i - (rank - a->rank)];
+        int64_t y = i < rank - b->rank ? 1 : b->dims[i - (rank - b->rank)];
+        if (x != y && x != 1 && y != 1)
+            return -1;
+        dims[i] = x == 1 ? y : x;
+    }
+    return rank;
+}
+
+/* Returns the index of the element of a tensor that is repeated at `at` in a shape of this rank. */
+static size_t repeated_at(const struct adl_onnx_tensor *t, const int64_t *at, int rank)
+{
+    size_t index = 0;
+    for (int i = 0; i < t->rank; i++)
+        index = index * (size_t)t->dims[i] + (t->dims[i] == 1 ? 0 : (size_t)at[i + rank - t->rank]);
+    return index;
+}
+
 static int fold_arithmetic(struct adl_import *im, const struct adl_onnx_node_proto *node, bool real,
                            struct adl_error *err)
 {
     const struct adl_onnx_tensor *a = adl_import_in(im, node, 0)->tensor;
     const struct adl_onnx_tensor *b = adl_import_in(im, node, 1)->tensor;
-    const struct adl_onnx_tensor *shape = a->count >= b->count ? a : b;
     char op = *node->op == 'A' ? '+' : *node->op == 'S' ? '-' : *node->op == 'M' ? '*' : '/';
-    int64_t *ints = NULL;
+    int64_t dims[ADL_LIMIT_RANK], at[ADL_LIMIT_RANK] = {0}, *ints = NULL, total = 1;
     float *reals = NULL;
+    int rank = broadcast(a, b, dims);
 
-    if (a->count != b->count && a->count != 1 && b->count != 1)
+    for (int i = 0; i < rank; i++)
+        if (__builtin_mul_overflow(total, dims[i], &total) || total > ADL_LIMIT_ONNX_FOLDED)
+            return 0;
+    if (rank < 0)
         return 0;
-    if (!adl_import_make(im, node, shape->rank, shape->dims, real ? NULL : &ints,
-                         real ? &reals : NULL, err))
+    if (!adl_import_make(im, node, rank, dims, real ? NULL : &ints, real ? &reals : NULL, err))
         return -1;
-    for (size_t i = 0; i < shape->count; i++) {
-        double value = fold_apply(op, adl_onnx_tensor_number(a, a->count == 1 ? 0 : i),
-                                  adl_onnx_tensor_number(b, b->count == 1 ? 0 : i));
+    for (size_t i = 0; i < (size_t)total; i++) {
+        double value = fold_apply(op, adl_onnx_tensor_number(a, repeated_at(a, at, rank)),
+                                  adl_onnx_tensor_number(b, repeated_at(b, at, rank)));
         if (real)
             reals[i] = (float)value;
         else
-            ints[i] = fabs(value) < 1e15 ? (int64_t)value : 0;
+            ints[i] = whole(value);
+        for (int k = rank - 1; k >= 0 && ++at[k] == dims[k]; k--)
+            at[k] = 0;
     }
     return 1;
 }
@@ -173,9 +230,8 @@ static int fold_filled(struct adl_import *im, const struct adl_onnx_node_proto *
 {
     const struct adl_onnx_attr *value = adl_onnx_attr_find(node, "value");
     bool real = !value || !value->tensor || adl_onnx_tensor_is_real(value->tensor);
-    double fill = value && value->tensor && value->tensor->count == 1
-                      ? adl_onnx_tensor_number(value->tensor, 0)
-                      : 0;
+    const struct adl_onnx_tensor *fill =
+        value && value->tensor && value->tensor->count == 1 ? value->tensor : NULL;
     int64_t dims[ADL_LIMIT_RANK], *ints = NULL, total = 1;
     int rank = adl_import_ints(im, node, "shape", 0, dims, ADL_LIMIT_RANK);
     float *reals = NULL;
@@ -190,9 +246,9 @@ static int fold_filled(struct adl_import *im, const struct adl_onnx_node_proto *
         adl_import_make(im, node, rank, dims, real ? NULL : &ints, real ? &reals : NULL, err);
     for (size_t i = 0; t && i < t->count; i++)
         if (real)
-            reals[i] = (float)fill;
+            reals[i] = fill ? (float)adl_onnx_tensor_number(fill, 0) : 0;
         else
-            ints[i] = (int64_t)fill;
+            ints[i] = fill ? adl_onnx_tensor_int(fill, 0) : 0;
     return t ? 1 : -1;
 }
 

@@ -117,12 +117,16 @@ int adl_import_pick_squeeze(struct adl_import *im, const struct adl_onnx_node_pr
                             struct adl_error *err)
 {
     const struct adl_import_value *in = adl_import_in(im, node, 0);
-    int64_t dims[ADL_LIMIT_RANK];
-    int rank = 0;
+    int64_t axes[ADL_LIMIT_RANK], dims[ADL_LIMIT_RANK];
+    int count = adl_import_ints(im, node, "axes", 1, axes, ADL_LIMIT_RANK), rank = 0;
 
-    for (int i = 0; i < in->tensor->rank; i++)
-        if (in->tensor->dims[i] != 1)
+    for (int i = 0; i < in->tensor->rank; i++) {
+        bool gone = count <= 0;
+        for (int k = 0; k < count; k++)
+            gone |= (axes[k] < 0 ? axes[k] + in->tensor->rank : axes[k]) == i;
+        if (!gone || in->tensor->dims[i] != 1)
             dims[rank++] = in->tensor->dims[i];
+    }
     return adl_import_view(im, node, in, rank, dims, err);
 }
 

@@ -91,9 +91,9 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
         return adl_import_refuse(node, err, "its scales do not fit its integers");
     for (size_t i = 0; i < t->count; i++) {
         size_t k = i / run % count;
-        int64_t zero = s.zero ? adl_onnx_tensor_int(s.zero, k) : 0;
+        double zero = s.zero ? adl_onnx_tensor_number(s.zero, k) : 0;
         values[i] = (float)((double)(float)adl_onnx_tensor_number(s.scale, k) *
-                            (double)(adl_onnx_tensor_int(t, i) - zero));
+                            (adl_onnx_tensor_number(t, i) - zero));
     }
     *made = *t;
     made->type = ADL_ONNX_TYPE_FLOAT;

@@ -37,6 +37,9 @@ def attribute(name, value):
     if isinstance(value, list):
         real = isinstance(value[0], float)
         body = b"".join(field(7 if real else 8, v) for v in value) + field(20, 6 if real else 7)
+    elif isinstance(value, torch.Tensor):  # of int64
+        data = value.numpy().tobytes()
+        body = field(5, field(1, len(value)) + field(2, 7) + field(9, data)) + field(20, 4)
     else:
         number, kind = kinds[type(value)]
         body = field(number, value) + field(20, kind)
@@ -247,7 +250,17 @@ def shapes(path, side):
     value = f.node("Mul", [value, f.node("Div", [scale, f.node("Constant", [], value_floats=[32.0])])])
     factors = [0.5, 1.5, -1.0, 2.0, 0.25, 1.0]
     x = last = x * torch.tensor(factors).view(6, 1, 1)
-    factors = f.node("Constant", [], value_floats=factors)
+    # Of seven factors those from 1 to the end, which is the largest number; a product of a column
+    # and a row, of which one row is taken.
+    factors = f.node("Constant", [], value_floats=[3.0] + factors)
+    first = f.node("Cast", [f.node("Cast", [number(2)], to=9)], to=7)
+    end = f.node("Cast", [number(2 ** 63 - 1)], to=7)
+    factors = f.node("Slice", [factors, first, end])
+    end = f.node("ConstantOfShape", [number(1)], value=torch.tensor([2 ** 63 - 1]))
+    factors = f.node("Slice", [factors, number(0), end])
+    column = f.tensor("column", torch.tensor([2.0, 1, 3, 4, 5, 6]).view(6, 1))
+    factors = f.node("Mul", [column, f.node("Unsqueeze", [factors, number(0)])])
+    factors = f.node("Slice", [factors, number(1), number(2), number(0)])
     value = f.node("Mul", [value, f.node("Reshape", [factors, f.node("Constant", [],
                                                                      value_ints=[6, 1, 1])])])
     value = f.node("GlobalAveragePool", [value])
