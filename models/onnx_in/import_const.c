@@ -276,6 +276,8 @@ int adl_import_fold(struct adl_import *im, const struct adl_onnx_node_proto *nod
         return 0;
     if (strcmp(op, "DequantizeLinear") == 0)
         return adl_import_dequantize(im, node, err);
+    if (strcmp(op, "QuantizeLinear") == 0)
+        return adl_import_quantize(im, node, err);
     if (strcmp(op, "Identity") == 0)
         return adl_import_view(im, node, first, first->tensor->rank, first->tensor->dims, err);
     if (strcmp(op, "Transpose") == 0)

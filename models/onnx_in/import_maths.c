@@ -338,7 +338,11 @@ int adl_import_clip(struct adl_import *im, const struct adl_onnx_node_proto *nod
                     struct adl_error *err)
 {
     double bounds[2] = {-(double)FLT_MAX, (double)FLT_MAX};
+    const struct adl_import_value *in = adl_import_in(im, node, 0);
 
+    /* import_qdq.c reads these, unless others read the bytes too. */
+    if (in && in->producer >= 0 && strcmp(im->proto->nodes[in->producer].op, "QuantizeLinear") == 0)
+        return adl_import_refuse(node, err, "it clips bytes that others read before that");
     if (read_bound(im, node, 1, "min", &bounds[0], err) < 0 ||
         read_bound(im, node, 2, "max", &bounds[1], err) < 0)
         return -1;

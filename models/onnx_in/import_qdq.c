@@ -4,14 +4,17 @@
  * Weights: a DequantizeLinear of a constant. It becomes float32 here, and keeps its integers and
  * scales beside, so that a convolution can store them as our own models in 8 bits do
  * (models/file/quantised.h): signed, without a zero point, with a scale for each output channel.
+ * Before it may stand a QuantizeLinear of floats.
  *
  * Maps: a QuantizeLinear and a DequantizeLinear after it only say the range of a map, in bytes with
  * one scale and one zero point. Signed bytes are those of unsigned ones with a zero point that is
  * larger by 128. Where the smallest byte stands for 0, negative values become 0 as well: quantizers
  * leave out a ReLU before such a pair, so one is added unless the values cannot be negative. They
  * leave out a ReLU6 too, after which the largest byte stands for 6 at most; larger values become
- * the largest byte in the runtime, so a ReLU6 is added wherever that is so. */
+ * the largest byte in the runtime, so a ReLU6 is added wherever that is so. A Clip of the bytes, as
+ * PyTorch writes it after quantization-aware training, is a clip of the map. */
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -109,6 +112,46 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
     return 1;
 }
 
+/* Rounds a constant, which exporters of quantization-aware training leave to the runtime. */
+static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                         const struct adl_import_value *in, struct adl_error *err)
+{
+    const struct adl_onnx_tensor *t = in->tensor;
+    struct adl_import_value *out = adl_import_out(im, node, 0);
+    struct scaling s;
+    size_t count;
+
+    if (!out || read_scaling(im, node, &s, err) < 0)
+        return out ? -1 : adl_import_refuse(node, err, "it has no output");
+    size_t run = scale_run(node, t, &s, &count);
+    int type = s.zero ? s.zero->type : ADL_ONNX_TYPE_UINT8;
+    bool is_signed = type == ADL_ONNX_TYPE_INT8;
+    if (!adl_onnx_tensor_is_real(t) || run == 0 || (type != ADL_ONNX_TYPE_UINT8 && !is_signed))
+        return adl_import_refuse(node, err,
+                                 "its scales do not fit its floats, or are not of bytes");
+    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
+    unsigned char *bytes = adl_arena_alloc(&im->arena, t->count + 1, 1);
+    if (!made || !bytes)
+        return adl_fail_nomem(err, "the ONNX graph");
+    double least = is_signed ? -128 : 0, most = least + 255;
+    for (size_t i = 0; i < t->count; i++) {
+        size_t k = i / run % count;
+        /* Divided in float32 and rounded to even, as the runtime does it. */
+        float x = (float)adl_onnx_tensor_number(t, i) / (float)adl_onnx_tensor_number(s.scale, k);
+        double value = nearbyint((double)x) + (s.zero ? adl_onnx_tensor_number(s.zero, k) : 0);
+        value = value >= most ? most : value > least ? value : least; /* least for NaN */
+        bytes[i] = (unsigned char)(int)value;
+    }
+    *made = *t;
+    made->type = type;
+    made->ints = NULL;
+    made->raw = bytes;
+    out->kind = ADL_IMPORT_CONSTANT;
+    out->tensor = made;
+    out->origin = in->origin;
+    return 1;
+}
+
 bool adl_import_has_bytes(const struct adl_import_value *weight)
 {
     const struct adl_onnx_tensor *t = weight->bytes;
@@ -185,9 +228,49 @@ static int set_range(struct adl_import *im, const struct adl_onnx_node_proto *no
     return 0;
 }
 
+/* Reads the bounds of a Clip of bytes; false if there are none that are read. */
+static bool read_byte_bounds(struct adl_import *im, const struct adl_onnx_node_proto *clip,
+                             const struct scaling *s, double bounds[2])
+{
+    for (size_t i = 0; i < 2; i++) {
+        const struct adl_import_value *in = adl_import_in(im, clip, 1 + i);
+        if (!in || in->kind != ADL_IMPORT_CONSTANT || in->tensor->count != 1 ||
+            !adl_onnx_tensor_is_int(in->tensor))
+            return false;
+        double zero = s->zero ? adl_onnx_tensor_number(s->zero, 0) : 0;
+        bounds[i] = (adl_onnx_tensor_number(in->tensor, 0) - zero) *
+                    (double)(float)adl_onnx_tensor_number(s->scale, 0);
+    }
+    return bounds[0] <= bounds[1];
+}
+
+/* Clips a map to what the bytes stand for that a Clip after its QuantizeLinear leaves, in place of
+ * a ReLU before it. Returns the new value, -1 with an error. */
+static int clip_map(struct adl_import *im, const struct adl_onnx_node_proto *node, int value,
+                    double bounds[2], struct adl_error *err)
+{
+    const struct adl_stored_node *maker = &im->stored->nodes[value - 1];
+    bool six = adl_stored_is(maker, "relu6");
+
+    if (six || adl_stored_is(maker, "relu")) {
+        value = maker->inputs[0];
+        for (int i = 0; i < 2; i++)
+            bounds[i] = fmin(fmax(bounds[i], 0), six ? 6 : (double)FLT_MAX);
+    }
+    struct adl_stored_node *clip = adl_import_add(im, "clip", node, "", value, err);
+    if (!clip)
+        return -1;
+    adl_stored_set(clip, "a", bounds[0]);
+    adl_stored_set(clip, "b", bounds[1]);
+    return adl_import_commit(im, node, err);
+}
+
 int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto *node,
                         struct adl_error *err)
 {
+    const struct adl_import_value *given = adl_import_in(im, node, 0);
+    if (given && given->kind == ADL_IMPORT_CONSTANT)
+        return round_weights(im, node, given, err);
     const struct adl_import_value *in = adl_import_map(im, node, 0, NULL, err);
     struct adl_import_value *out = adl_import_out(im, node, 0);
     struct scaling s;
@@ -203,15 +286,33 @@ int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto 
                                  "other types are for weights");
     int zero =
         (s.zero ? (int)adl_onnx_tensor_int(s.zero, 0) : 0) + (type == ADL_ONNX_TYPE_INT8 ? 128 : 0);
+    /* PyTorch trains with 7 of 8 bits, and says so by a Clip of the bytes. */
+    const struct adl_onnx_node_proto *next = adl_import_next(im, out, "Clip");
+    struct adl_import_value *clipped = next ? adl_import_out(im, next, 0) : NULL;
+    double bounds[2];
+    if (clipped && !read_byte_bounds(im, next, &s, bounds))
+        return adl_import_refuse(next, err, "its bounds are not constant whole numbers");
     adl_import_alias(out, in);
-    if (zero == 0 && in->id > 0 && !in->final && !is_positive(im, in->id, 8)) {
+    int id = in->id;
+    if (in->final) {
+        /* Probabilities; the scores below them have a range of their own. */
+    } else if (clipped && id > 0) {
+        id = clip_map(im, node, id, bounds, err);
+    } else if (zero == 0 && id > 0 && !is_positive(im, id, 8)) {
         /* 6 / 255 and back is not 6 in float32. */
         bool six = 255 * adl_onnx_tensor_number(s.scale, 0) <= 6.0001;
-        out->id = adl_import_simple(im, six ? "relu6" : "relu", node, "", in->id, err);
-        if (out->id < 0)
-            return -1;
+        id = adl_import_simple(im, six ? "relu6" : "relu", node, "", id, err);
     }
-    return set_range(im, node, out->id, (float)adl_onnx_tensor_number(s.scale, 0), zero, err);
+    if (id < 0)
+        return -1;
+    out->id = id;
+    if (clipped) {
+        adl_import_skip(im, next);
+        adl_import_alias(clipped, out);
+    }
+    return in->final
+               ? 0
+               : set_range(im, node, id, (float)adl_onnx_tensor_number(s.scale, 0), zero, err);
 }
 
 int adl_import_dequantize(struct adl_import *im, const struct adl_onnx_node_proto *node,

@@ -162,8 +162,8 @@ static void takes_another_size(void)
  * those of rounding in double, but for the maps that a plan leaves in float32. */
 static void reads_eight_bits(void)
 {
-    static const char *const names[] = {"QuantizeLinear_6", "QuantizeLinear_11", "Conv_15",
-                                        "QuantizeLinear_19"};
+    static const char *const names[] = {"QuantizeLinear_6", "QuantizeLinear_12", "Conv_18",
+                                        "QuantizeLinear_23"};
     struct adl_error err = {0};
     struct result got;
     char path[300];
@@ -185,6 +185,8 @@ static void reads_eight_bits(void)
     }
     int weight = adl_graph_find_param(model->graph, "a.weight_quantized");
     CU_ASSERT_FATAL(weight >= 0 && model->quantisation->scales[weight] != NULL);
+    int rounded = adl_graph_find_param(model->graph, "b.weight"); /* floats in the file */
+    CU_ASSERT_FATAL(rounded >= 0 && model->quantisation->scales[rounded] != NULL);
     run(model, golden_int(want, "class"), &got);
     size_t count;
     double *scores = golden_doubles(golden_get(want, "scores"), &count);

@@ -161,36 +161,48 @@ def qdq(path, side):
     """A residual network as onnxruntime's static quantizer writes it: maps in unsigned bytes (one in
     signed ones), weights in signed bytes with a scale for each output channel, biases in 32 bits, and
     no ReLU before a QuantizeLinear whose smallest byte is 0, nor a ReLU6 (after the stem and
-    the sum). Computed by rounding in double."""
+    the sum). Two things are as PyTorch writes them after quantization-aware training: 7 bits of 8, and
+    a weight in floats. Computed by rounding in double."""
     g = torch.Generator().manual_seed(5)
     f = File()
     x, value, scale = formula_input(side).double(), "image", 0.0
 
-    def rounded(x, value, name, least, signed=False, most=math.inf):
+    def rounded(x, value, name, least, signed=False, most=math.inf, bits=8, cast=False):
         lo = min(float(x.min()) if least is None else least, 0.0)
-        hi = min(float(x.max()), most)
+        hi, top = min(float(x.max()), most), 2 ** bits - 1
         # As float32, since that is what the file has.
-        scale = float(torch.tensor((hi - lo) / 255, dtype=torch.float32))
+        scale = float(torch.tensor((hi - lo) / top, dtype=torch.float32))
         zero = round(-lo / scale)
         kind, shift = (torch.int8, 128) if signed else (torch.uint8, 0)
         s = f.tensor(name + "_scale", torch.tensor(scale))
-        z = f.tensor(name + "_zero_point", torch.tensor(zero - shift, dtype=kind), signed)
-        value = f.node("DequantizeLinear", [f.node("QuantizeLinear", [value, s, z]), s, z])
-        return scale * ((x / scale).round() + zero).clamp(0, 255) - scale * zero, value, scale, zero
+        z = torch.tensor(zero - shift, dtype=torch.int64 if cast else kind)
+        z = f.tensor(name + "_zero_point", z, signed)
+        if cast:
+            z = f.node("Cast", [z], to=3 if signed else 2)
+        value = f.node("QuantizeLinear", [value, s, z])
+        if bits < 8:
+            bounds = [f.tensor(name + end, torch.tensor(n, dtype=torch.uint8))
+                      for end, n in (("_least", 0), ("_most", top))]
+            value = f.node("Clip", [value, *bounds])
+        value = f.node("DequantizeLinear", [value, s, z])
+        return scale * ((x / scale).round() + zero).clamp(0, top) - scale * zero, value, scale, zero
 
-    def weight(w, name):
+    def weight(w, name, in_file=True):
         s = (w.abs().amax((1, 2, 3)) / 127).float()
         q = (w / s.view(-1, 1, 1, 1)).round().to(torch.int8)
         zero = torch.zeros(len(s), dtype=torch.int8)
-        names = [f.tensor(name + "_quantized", q), f.tensor(name + "_scale", s),
-                 f.tensor(name + "_zero_point", zero)]
+        scaling = [f.tensor(name + "_scale", s), f.tensor(name + "_zero_point", zero)]
+        if in_file:
+            names = [f.tensor(name + "_quantized", q), *scaling]
+        else:
+            names = [f.node("QuantizeLinear", [f.tensor(name, w), *scaling], axis=0), *scaling]
         return q.double() * s.double().view(-1, 1, 1, 1), f.node("DequantizeLinear", names,
                                                                  axis=0), s
 
-    def conv(x, value, scale, name, cout, stride, factor=1):
+    def conv(x, value, scale, name, cout, stride, factor=1, in_file=True):
         w = torch.randn(cout, x.shape[1], 3, 3, generator=g) * math.sqrt(2 / (9 * x.shape[1]))
         w *= factor
-        w, w_value, s = weight(w, name + ".weight")
+        w, w_value, s = weight(w, name + ".weight", in_file)
         bias_scale = (s.double() * scale).float()
         q = (torch.randn(cout, generator=g).double() * 0.1 / bias_scale.double()).round()
         b_value = f.node("DequantizeLinear", [f.tensor(name + ".bias_quantized", q.to(torch.int32)),
@@ -199,10 +211,12 @@ def qdq(path, side):
                        pads=[1, 1, 1, 1], kernel_shape=[3, 3])
         return F.conv2d(x, w, q * bias_scale.double(), stride, 1), value
 
+    one = f.tensor("share_scale", torch.tensor(1 / 256))
+    none = f.tensor("share_zero_point", torch.tensor(0, dtype=torch.uint8))
     ranges = {}
 
-    def relu_range(x, value, name, least=0.0, signed=False, most=math.inf):
-        x, value, s, z = rounded(x, value, name, least, signed, most)
+    def relu_range(x, value, name, least=0.0, signed=False, **more):
+        x, value, s, z = rounded(x, value, name, least, signed, **more)
         ranges[name] = [s, z]
         return x, value, s
 
@@ -211,9 +225,10 @@ def qdq(path, side):
     x, value, scale = relu_range(x, value, "stem", most=6.0)
     short, short_value = x, value
     x, value = conv(x, value, scale, "a", 16, 1)
-    x, value, scale = relu_range(x, value, "a")
-    x, value = conv(x, value, scale, "b", 8, 1)
-    x, value, scale = relu_range(x, value, "b", None, True)
+    x, value = x.relu(), f.node("Relu", [value])
+    x, value, scale = relu_range(x, value, "a", most=4.0, bits=7)  # values up to 7
+    x, value = conv(x, value, scale, "b", 8, 1, in_file=False)
+    x, value, scale = relu_range(x, value, "b", None, True, cast=True)
     x, value = x + short, f.node("Add", [value, short_value])
     x, value, scale = relu_range(x, value, "sum", most=6.0)
     pooled, value = x.mean((2, 3)), f.node("GlobalAveragePool", [value])
@@ -224,6 +239,9 @@ def qdq(path, side):
     w_value = f.node("Reshape", [w_value, f.tensor("fc.shape", torch.tensor([5, 8]))])
     scores = pooled @ w.view(5, 8).t()
     value = f.node("Gemm", [value, w_value], transB=1)
+    _, value, _, _ = rounded(scores, value, "scores", None)
+    value = f.node("Softmax", [value])
+    value = f.node("DequantizeLinear", [f.node("QuantizeLinear", [value, one, none]), one, none])
     f.write(path, 13, side, value, 5, True)
     k = int(scores[0].argmax())
     cam = (w.view(5, 8)[k][:, None, None] * x[0]).sum(0)
