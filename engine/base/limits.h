@@ -53,6 +53,11 @@
 #define ADL_LIMIT_ONNX_PORTS 256
 /* Elements of a constant that is computed while a graph is read: shapes have a handful. */
 #define ADL_LIMIT_ONNX_FOLDED 4096
+/* Every node may copy a constant, to turn it round or as a weight of its own: all copies together may
+ * be this many times the file, or this many bytes. A weight in bytes that becomes floats, is
+ * transposed and then stored takes 12 times its bytes. */
+#define ADL_LIMIT_ONNX_EXPANSION 16
+#define ADL_LIMIT_ONNX_EXPANSION_BYTES (64 * ADL_MIB)
 /* Nodes of a network that is described in a model file. */
 #define ADL_LIMIT_STORED_NODES 4096
 

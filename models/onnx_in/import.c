@@ -11,10 +11,6 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
-#include "io/torch.h"
-
-/* Bytes of the name of a stored value. */
-#define NAME_BYTES 200
 
 /* --- values by name ------------------------------------------------------------------------------
  */
@@ -286,18 +282,19 @@ bool adl_import_is_vector(const struct adl_import *im, const struct adl_import_v
 
 /* Writes the name of a stored value: that of the ONNX node, or of what it computes, or else a
  * number. */
-static void choose_name(const struct adl_import *im, const struct adl_onnx_node_proto *node,
-                        const char *part, char name[NAME_BYTES])
+static void choose_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                        const char *part, char name[ADL_IMPORT_NAME_BYTES])
 {
     const char *tries[] = {node->name, node->output_count ? node->outputs[0] : ""};
     for (size_t i = 0; i < ADL_COUNT(tries); i++) {
-        int length = *tries[i] ? snprintf(name, NAME_BYTES, "%s%s", tries[i], part) : NAME_BYTES;
-        if (length < NAME_BYTES && adl_graph_find_value(im->graph, name) < 0)
+        int length = *tries[i] ? snprintf(name, ADL_IMPORT_NAME_BYTES, "%s%s", tries[i], part)
+                               : ADL_IMPORT_NAME_BYTES;
+        if (length < ADL_IMPORT_NAME_BYTES && adl_graph_find_value(im->graph, name) < 0)
             return;
     }
-    int number = im->stored->count;
+    im->numbered = ADL_MAX(im->numbered, im->stored->count);
     do
-        snprintf(name, NAME_BYTES, "node_%d", number++);
+        snprintf(name, ADL_IMPORT_NAME_BYTES, "node_%d", im->numbered++);
     while (adl_graph_find_value(im->graph, name) >= 0);
 }
 
@@ -305,7 +302,7 @@ struct adl_stored_node *adl_import_add(struct adl_import *im, const char *op,
                                        const struct adl_onnx_node_proto *node, const char *part,
                                        int input, struct adl_error *err)
 {
-    char name[NAME_BYTES];
+    char name[ADL_IMPORT_NAME_BYTES];
     choose_name(im, node, part, name);
     return adl_stored_add(im->stored, op, name, input, err);
 }
@@ -350,73 +347,6 @@ void adl_import_alias(struct adl_import_value *out, const struct adl_import_valu
     out->zero = value->zero;
     out->scale_run = value->scale_run;
     memcpy(out->pads, value->pads, sizeof out->pads);
-}
-
-/* --- parameters ----------------------------------------------------------------------------------
- */
-
-const char *adl_import_param_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                                  const char *origin, const char *role)
-{
-    char bare[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
-
-    if (origin) {
-        /* What reads model files removes the prefixes of PyTorch's wrappers. */
-        adl_torch_unwrap(origin, strlen(origin), bare);
-        if (*bare && !adl_tensors_find(im->weights, bare))
-            return adl_arena_printf(&im->arena, "%s", bare);
-    }
-    const char *of = *node->name ? node->name : node->output_count ? node->outputs[0] : "node";
-    for (int number = 0; number < ADL_LIMIT_TENSORS; number++) {
-        char suffix[16] = "";
-        if (number > 0)
-            snprintf(suffix, sizeof suffix, "_%d", number);
-        char *name = adl_arena_printf(&im->arena, "%.*s.%s%s", NAME_BYTES, of, role, suffix);
-        if (!name || !adl_tensors_find(im->weights, name))
-            return name;
-    }
-    return NULL;
-}
-
-const char *adl_import_param(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                             const char *origin, const char *role, int rank, const size_t *shape,
-                             float (*element)(const void *context, size_t i), const void *context,
-                             struct adl_error *err)
-{
-    const char *name = adl_import_param_name(im, node, origin, role);
-    if (!name) {
-        adl_fail_nomem(err, "the ONNX graph");
-        return NULL;
-    }
-    struct adl_tensor *tensor = adl_tensors_add_unset(im->weights, name, ADL_F32, rank, shape, err);
-    if (!tensor)
-        return NULL;
-    float *values = tensor->data;
-    for (size_t i = 0; i < tensor->count; i++)
-        values[i] = element(context, i);
-    return name;
-}
-
-static float tensor_element(const void *context, size_t i)
-{
-    return (float)adl_onnx_tensor_number(context, i);
-}
-
-const char *adl_import_tensor_param(struct adl_import *im, const struct adl_onnx_node_proto *node,
-                                    const struct adl_import_value *value, const char *role,
-                                    int rank, const size_t *shape, struct adl_error *err)
-{
-    size_t count = 1;
-    for (int i = 0; i < rank; i++)
-        if (adl_size_mul(count, shape[i], &count) < 0)
-            count = SIZE_MAX;
-    if (!value || value->kind != ADL_IMPORT_CONSTANT || !adl_onnx_tensor_is_real(value->tensor) ||
-        value->tensor->count != count) {
-        adl_import_refuse(node, err, "its %s is not a constant of %zu floats", role, count);
-        return NULL;
-    }
-    return adl_import_param(im, node, value->origin, role, rank, shape, tensor_element,
-                            value->tensor, err);
 }
 
 /* --- attributes ----------------------------------------------------------------------------------

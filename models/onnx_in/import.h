@@ -7,9 +7,10 @@
  * layout (NCHW, NHWC), of a vector's rank and of groups of channels are only noted.
  *
  * From the lowest to the highest: onnx_tensor.c, onnx_proto.c; import.c (the struct below);
- * import_maths.c, import_fold.c; import_pick.c, import_qdq.c; import_const.c; import_resize.c;
- * import_layers.c, import_pool.c, import_shape.c, import_channels.c, import_norm.c;
- * import_reduce.c; import_simple.c; import_ops.c (the table); import_end.c; onnx_in.c. */
+ * import_param.c; import_maths.c, import_fold.c; import_pick.c, import_qdq.c; import_const.c;
+ * import_resize.c; import_layers.c, import_pool.c, import_shape.c, import_channels.c,
+ * import_norm.c; import_reduce.c; import_simple.c; import_ops.c (the table); import_end.c;
+ * onnx_in.c. */
 
 #include "base/str.h"
 #include "graph/graph.h"
@@ -21,6 +22,11 @@
  * groups of K (C = G K); P the pixels (P = H W); F all values of an image, channel after channel.
  */
 #define ADL_IMPORT_AXES 8
+
+/* Bytes of the name of a stored value. */
+#define ADL_IMPORT_NAME_BYTES 200
+/* Numbers that a name is tried with before those that were not tried for any name. */
+#define ADL_IMPORT_TRIES 64
 
 enum adl_import_kind {
     ADL_IMPORT_NOT_YET, /* not computed so far */
@@ -70,6 +76,9 @@ struct adl_import {
     bool bytes;                  /* some of these are in 8 bits */
     json_t *activations;         /* ranges of maps by the names of stored values; NULL: none */
     struct adl_str notes;        /* for the user; sentences with "; " between them */
+    size_t room;                 /* bytes that may still be copied from constants */
+    int numbered;                /* the largest number in a name that was made, so that each search
+                                  * goes on where the last one ended */
 };
 
 /* --- import.c ----------------------------------------------------------------------------------
@@ -134,6 +143,13 @@ void adl_import_set(struct adl_import_value *out, const struct adl_import_value 
 /* Makes the value `out` the same as another one. */
 void adl_import_alias(struct adl_import_value *out, const struct adl_import_value *value);
 
+/* --- import_param.c ------------------------------------------------------------------------------
+ */
+
+/* Says that `count` elements of `size` bytes are copied from constants. Fails with ADL_ERR_LIMIT
+ * once they are more than ADL_LIMIT_ONNX_EXPANSION allows. */
+int adl_import_spend(struct adl_import *im, size_t count, size_t size,
+                     struct adl_error *err) ADL_MUST_CHECK;
 /* Returns a free name for a parameter, in the arena; NULL when out of memory. */
 const char *adl_import_param_name(struct adl_import *im, const struct adl_onnx_node_proto *node,
                                   const char *origin, const char *role) ADL_MUST_CHECK;
@@ -149,6 +165,9 @@ const char *adl_import_tensor_param(struct adl_import *im, const struct adl_onnx
                                     const struct adl_import_value *value, const char *role,
                                     int rank, const size_t *shape,
                                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- import.c again ------------------------------------------------------------------------------
+ */
 
 /* Attributes with their defaults. */
 int64_t adl_import_attr_int(const struct adl_onnx_node_proto *node, const char *name,

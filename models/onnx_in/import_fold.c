@@ -28,6 +28,8 @@ struct adl_onnx_tensor *adl_import_make(struct adl_import *im,
             adl_import_refuse(node, err, "its output has an impossible shape");
             return NULL;
         }
+    if (adl_import_spend(im, count + 1, ints ? sizeof **ints : sizeof **reals, err) < 0)
+        return NULL;
     void *data = tensor
                      ? adl_arena_alloc(&im->arena, count + 1, ints ? sizeof **ints : sizeof **reals)
                      : NULL;

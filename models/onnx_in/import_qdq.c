@@ -80,18 +80,20 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
 {
     const struct adl_onnx_tensor *t = in->tensor;
     struct adl_import_value *out = adl_import_out(im, node, 0);
-    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
-    float *values = adl_arena_alloc(&im->arena, t->count + 1, sizeof *values);
     struct scaling s;
     size_t count;
 
-    if (!made || !values)
-        return adl_fail_nomem(err, "the ONNX graph");
     if (!out || read_scaling(im, node, &s, err) < 0)
         return out ? -1 : adl_import_refuse(node, err, "it has no output");
     size_t run = scale_run(node, t, &s, &count);
     if (!adl_onnx_tensor_is_int(t) || run == 0)
         return adl_import_refuse(node, err, "its scales do not fit its integers");
+    if (adl_import_spend(im, t->count, sizeof(float), err) < 0)
+        return -1;
+    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
+    float *values = adl_arena_alloc(&im->arena, t->count + 1, sizeof *values);
+    if (!made || !values)
+        return adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < t->count; i++) {
         size_t k = i / run % count;
         double zero = s.zero ? adl_onnx_tensor_number(s.zero, k) : 0;
@@ -129,6 +131,8 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
     if (!adl_onnx_tensor_is_real(t) || run == 0 || (type != ADL_ONNX_TYPE_UINT8 && !is_signed))
         return adl_import_refuse(node, err,
                                  "its scales do not fit its floats, or are not of bytes");
+    if (adl_import_spend(im, t->count, 1, err) < 0)
+        return -1;
     struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
     unsigned char *bytes = adl_arena_alloc(&im->arena, t->count + 1, 1);
     if (!made || !bytes)
@@ -168,6 +172,8 @@ bool adl_import_has_bytes(const struct adl_import_value *weight)
 int adl_import_bytes_param(struct adl_import *im, const struct adl_import_value *weight,
                            const char *name, const size_t shape[4], struct adl_error *err)
 {
+    if (adl_import_spend(im, weight->bytes->count, 1, err) < 0)
+        return -1;
     const char *scale_name = adl_arena_printf(&im->arena, "%s_scale", name);
     struct adl_tensor *bytes =
         scale_name ? adl_tensors_add_unset(im->weights, name, ADL_I8, 4, shape, err) : NULL;

@@ -21,21 +21,13 @@
 /* --- ends of the graph ---------------------------------------------------------------------------
  */
 
-static bool is_initializer(const struct adl_onnx_proto *proto, const char *name)
-{
-    for (size_t i = 0; i < proto->tensor_count; i++)
-        if (strcmp(proto->tensors[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* Returns the one input that is no weight; NULL with an error. */
-static const struct adl_onnx_port *find_input(const struct adl_onnx_proto *proto,
-                                              struct adl_error *err)
+static const struct adl_onnx_port *find_input(const struct adl_import *im, struct adl_error *err)
 {
+    const struct adl_onnx_proto *proto = im->proto;
     const struct adl_onnx_port *found = NULL;
     for (size_t i = 0; i < proto->input_count; i++) {
-        if (is_initializer(proto, proto->inputs[i].name))
+        if (adl_import_find(im, proto->inputs[i].name)->kind == ADL_IMPORT_CONSTANT)
             continue;
         if (found) {
             adl_fail(err, ADL_ERR_UNSUPPORTED, "the network has several inputs, %s and %s",
@@ -213,8 +205,7 @@ static int import(struct adl_import *im, const struct adl_onnx_in_options *optio
                   struct adl_error *err)
 {
     const struct adl_onnx_proto *proto = im->proto;
-    const struct adl_onnx_port *input = find_input(proto, err);
-    const struct adl_onnx_port *output = input ? find_output(proto, err) : NULL;
+    const struct adl_onnx_port *output = find_output(proto, err);
     bool several = false;
 
     if (!output)
@@ -223,8 +214,11 @@ static int import(struct adl_import *im, const struct adl_onnx_in_options *optio
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "the file has operator set %lld; export it with one from %d to %d",
                         (long long)proto->opset, FIRST_OPSET, LAST_OPSET);
-    if (adl_import_open(im, output->name, err) < 0 || set_input(im, input, options, err) < 0 ||
-        fold_constants(im, err) < 0 || adl_import_check_ops(im, err) < 0 || read_nodes(im, err) < 0)
+    if (adl_import_open(im, output->name, err) < 0)
+        return -1;
+    const struct adl_onnx_port *input = find_input(im, err);
+    if (!input || set_input(im, input, options, err) < 0 || fold_constants(im, err) < 0 ||
+        adl_import_check_ops(im, err) < 0 || read_nodes(im, err) < 0)
         return -1;
     const struct adl_import_value *scores = adl_import_find(im, output->name);
     if (adl_import_find_end(im, scores, &several, err) < 0)
@@ -234,14 +228,23 @@ static int import(struct adl_import *im, const struct adl_onnx_in_options *optio
     return im->notes.length ? adl_tensors_set_note(im->weights, im->notes.data, err) : 0;
 }
 
+/* Returns the bytes that weights of the model and computed constants of a file may have together.
+ */
+static size_t room_of(size_t length)
+{
+    return ADL_MAX(ADL_LIMIT_ONNX_EXPANSION * length, ADL_LIMIT_ONNX_EXPANSION_BYTES);
+}
+
 struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
                                       const struct adl_onnx_in_options *options,
                                       struct adl_error *err)
 {
     static const struct adl_onnx_in_options defaults = {0};
     struct adl_onnx_proto proto;
-    struct adl_import im = {
-        .proto = &proto, .map_layer = options ? options->map_layer : NULL, .batch = 1};
+    struct adl_import im = {.proto = &proto,
+                            .map_layer = options ? options->map_layer : NULL,
+                            .batch = 1,
+                            .room = room_of(length)};
     struct adl_tensors *tensors = NULL;
 
     if (adl_onnx_proto_read(&proto, bytes, length, err) == 0 &&
