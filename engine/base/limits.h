@@ -53,6 +53,8 @@
 #define ADL_LIMIT_ONNX_PORTS 256
 /* Elements of a constant that is computed while a graph is read: shapes have a handful. */
 #define ADL_LIMIT_ONNX_FOLDED 4096
+/* Files with data of tensors beside an ONNX file: one, or one for each weight. */
+#define ADL_LIMIT_ONNX_FILES 1024
 /* Every node may copy a constant, to turn it round or as a weight of its own: all copies together may
  * be this many times the file, or this many bytes. A weight in bytes that becomes floats, is
  * transposed and then stored takes 12 times its bytes. */

@@ -6,11 +6,11 @@
  * or a map of the network; ONNX's shapes of a map are kept as a list of axes, so that changes of
  * layout (NCHW, NHWC), of a vector's rank and of groups of channels are only noted.
  *
- * From the lowest to the highest: onnx_tensor.c, onnx_proto.c; import.c (the struct below);
- * import_param.c; import_maths.c, import_fold.c; import_pick.c, import_qdq.c; import_const.c;
- * import_resize.c; import_layers.c, import_pool.c, import_shape.c, import_channels.c,
- * import_norm.c; import_reduce.c; import_simple.c; import_ops.c (the table); import_end.c;
- * onnx_in.c. */
+ * From the lowest to the highest: onnx_wire.c, onnx_files.c, onnx_tensor.c, onnx_proto.c; import.c
+ * (the struct below); import_param.c; import_maths.c, import_fold.c; import_pick.c, import_qdq.c;
+ * import_const.c; import_resize.c; import_layers.c, import_pool.c, import_shape.c,
+ * import_channels.c, import_norm.c; import_reduce.c; import_simple.c; import_ops.c (the table);
+ * import_end.c; onnx_in.c. */
 
 #include "base/str.h"
 #include "graph/graph.h"

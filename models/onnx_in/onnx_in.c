@@ -235,36 +235,45 @@ static size_t room_of(size_t length)
     return ADL_MAX(ADL_LIMIT_ONNX_EXPANSION * length, ADL_LIMIT_ONNX_EXPANSION_BYTES);
 }
 
-struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
-                                      const struct adl_onnx_in_options *options,
-                                      struct adl_error *err)
+/* Reads the bytes of the file files->path, or of an unknown one. */
+static struct adl_tensors *parse(const void *bytes, size_t length, struct adl_onnx_files *files,
+                                 const struct adl_onnx_in_options *options, struct adl_error *err)
 {
     static const struct adl_onnx_in_options defaults = {0};
     struct adl_onnx_proto proto;
-    struct adl_import im = {.proto = &proto,
-                            .map_layer = options ? options->map_layer : NULL,
-                            .batch = 1,
-                            .room = room_of(length)};
+    struct adl_import im = {
+        .proto = &proto, .map_layer = options ? options->map_layer : NULL, .batch = 1};
     struct adl_tensors *tensors = NULL;
+    int result = adl_onnx_proto_read(&proto, bytes, length, files, err);
 
-    if (adl_onnx_proto_read(&proto, bytes, length, err) == 0 &&
-        import(&im, options ? options : &defaults, err) == 0) {
+    im.room = room_of(length + files->bytes);
+    if (result == 0 && import(&im, options ? options : &defaults, err) == 0) {
         tensors = im.weights;
         im.weights = NULL;
     }
     adl_import_close(&im);
     adl_onnx_proto_release(&proto);
+    adl_onnx_files_release(files);
     return tensors;
+}
+
+struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
+                                      const struct adl_onnx_in_options *options,
+                                      struct adl_error *err)
+{
+    struct adl_onnx_files files = {0};
+    return parse(bytes, length, &files, options, err);
 }
 
 struct adl_tensors *adl_onnx_in_read(const char *path, const struct adl_onnx_in_options *options,
                                      struct adl_error *err)
 {
+    struct adl_onnx_files files = {.path = path};
     size_t length;
     void *bytes = adl_file_read(path, ADL_LIMIT_PROTOBUF_BYTES, &length, err);
     if (!bytes)
         return NULL;
-    struct adl_tensors *tensors = adl_onnx_in_parse(bytes, length, options, err);
+    struct adl_tensors *tensors = parse(bytes, length, &files, options, err);
     if (!tensors)
         adl_error_context(err, "%s", path);
     adl_free(bytes);

@@ -15,15 +15,17 @@ struct adl_onnx_in_options {
     const char *map_layer;
 };
 
-/* Returns the tensors of a model file, with its description, from the bytes of an ONNX file; the
- * caller frees them. Fails with ADL_ERR_FORMAT if the bytes are damaged, with ADL_ERR_UNSUPPORTED
- * for what is not read (operators are named, all unknown ones at once; where class maps are
- * impossible, the node that is in the way), with ADL_ERR_LIMIT and ADL_ERR_NOMEM. */
+/* Returns the tensors of a model file, with its description, from the bytes of an ONNX file, which
+ * has all its data itself; the caller frees them. Fails with ADL_ERR_FORMAT if the bytes are
+ * damaged, with ADL_ERR_UNSUPPORTED for what is not read (operators are named, all unknown ones at
+ * once; where class maps are impossible, the node that is in the way), with ADL_ERR_LIMIT and
+ * ADL_ERR_NOMEM. */
 struct adl_tensors *adl_onnx_in_parse(const void *bytes, size_t length,
                                       const struct adl_onnx_in_options *options,
                                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* Returns the tensors of an ONNX file ("-" is stdin), as above. Also fails as adl_file_read(). */
+/* Returns the tensors of an ONNX file ("-" is stdin), as above, with the data that it has in files
+ * beside it (of the exporter of PyTorch 2.9 on: NAME.onnx.data). Also fails as adl_file_read(). */
 struct adl_tensors *adl_onnx_in_read(const char *path, const struct adl_onnx_in_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
 

@@ -65,7 +65,7 @@ static int read_attr_tensor(struct adl_onnx_proto *proto, const struct adl_proto
     if (!tensor)
         return adl_fail_nomem(err, "the ONNX file");
     attr->tensor = tensor;
-    return adl_onnx_tensor_read(&proto->arena, field, tensor, err);
+    return adl_onnx_tensor_read(&proto->arena, proto->files, field, tensor, err);
 }
 
 static int read_attr_lists(struct adl_onnx_proto *proto, const struct adl_protobuf_field *message,
@@ -312,7 +312,7 @@ static int read_graph_field(struct adl_onnx_proto *proto, const struct adl_proto
         break;
     case GRAPH_INITIALIZER:
         result = adl_onnx_tensor_read(
-            &proto->arena, field,
+            &proto->arena, proto->files, field,
             (struct adl_onnx_tensor *)(uintptr_t)&proto->tensors[proto->tensor_count], err);
         proto->tensor_count++;
         break;
@@ -406,14 +406,14 @@ static int read_metadata(struct adl_onnx_proto *proto, const struct adl_protobuf
 }
 
 int adl_onnx_proto_read(struct adl_onnx_proto *proto, const void *bytes, size_t length,
-                        struct adl_error *err)
+                        struct adl_onnx_files *files, struct adl_error *err)
 {
     struct adl_protobuf_reader in = adl_protobuf_open(bytes, length);
     struct adl_protobuf_field field;
     bool graph = false;
     int more;
 
-    *proto = (struct adl_onnx_proto){.producer = ""};
+    *proto = (struct adl_onnx_proto){.files = files, .producer = ""};
     while ((more = adl_protobuf_next(&in, &field, err)) > 0) {
         int result = 0;
         if (field.number == MODEL_GRAPH || field.number == MODEL_OPSET ||

@@ -3,7 +3,7 @@
 
 /* An ONNX file as structs: what its protocol buffers say, checked for their form but not for their
  * meaning. Numbers of fields are those of onnx.proto in the repository onnx/onnx. Data of tensors
- * stay in the bytes of the file, which have to outlive the result. */
+ * stay in the bytes of the files, which have to outlive the result. */
 
 #include "models/onnx_in/onnx_tensor.h"
 
@@ -50,20 +50,22 @@ struct adl_onnx_port {
 
 struct adl_onnx_proto {
     struct adl_arena arena; /* of everything below */
-    int64_t opset;          /* of ONNX's own operators; 0: not given */
-    const char *producer;   /* "" if not given */
-    const char *adl;        /* the metadata entry "adl", which our own files have; NULL: none */
+    struct adl_onnx_files *files;
+    int64_t opset;        /* of ONNX's own operators; 0: not given */
+    const char *producer; /* "" if not given */
+    const char *adl;      /* the metadata entry "adl", which our own files have; NULL: none */
     const struct adl_onnx_node_proto *nodes;
     const struct adl_onnx_tensor *tensors; /* the initializers */
     const struct adl_onnx_port *inputs, *outputs;
     size_t node_count, tensor_count, input_count, output_count;
 };
 
-/* Reads a file. Fails with ADL_ERR_FORMAT if the bytes are no ONNX file or are damaged, with
- * ADL_ERR_UNSUPPORTED for tensors whose data are in other files, with ADL_ERR_LIMIT and
- * ADL_ERR_NOMEM; the struct is then to be released as after success. */
+/* Reads a file, and those of `files` that have data of its tensors. Fails with ADL_ERR_FORMAT if
+ * the bytes are no ONNX file or are damaged, with ADL_ERR_UNSUPPORTED for what is not read, with
+ * ADL_ERR_LIMIT and ADL_ERR_NOMEM, and as adl_onnx_files_find() does; the struct is then to be
+ * released as after success. */
 int adl_onnx_proto_read(struct adl_onnx_proto *proto, const void *bytes, size_t length,
-                        struct adl_error *err) ADL_MUST_CHECK;
+                        struct adl_onnx_files *files, struct adl_error *err) ADL_MUST_CHECK;
 void adl_onnx_proto_release(struct adl_onnx_proto *proto);
 
 /* Returns the attribute of this name; NULL if the node has none. */

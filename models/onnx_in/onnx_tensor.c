@@ -1,5 +1,5 @@
-/* Reads a TensorProto, whose elements are raw little-endian bytes or numbers in the field of their
- * type, and converts elements to numbers. */
+/* Reads a TensorProto, whose elements are raw little-endian bytes, in the file or in another one,
+ * or numbers in the field of their type, and converts elements to numbers. */
 
 #include "models/onnx_in/onnx_tensor.h"
 
@@ -19,8 +19,10 @@ enum {
     TENSOR_NAME = 8,
     TENSOR_RAW = 9,
     TENSOR_DOUBLES = 10,
+    TENSOR_EXTERNAL = 13,
     TENSOR_LOCATION = 14
 };
+enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 enum { LOCATION_EXTERNAL = 1 };
 
 /* Returns the bytes of an element as raw data; 0 for types that are not read. */
@@ -115,6 +117,83 @@ static int check_raw(struct adl_onnx_tensor *tensor, const struct adl_protobuf_f
     return 0;
 }
 
+/* --- data in another file -------------------------------------------------------------------- */
+
+/* Where they are. */
+struct place {
+    const char *file, *offset, *length; /* as text; NULL: not given */
+};
+
+static int read_entry(struct adl_arena *arena, const struct adl_protobuf_field *message,
+                      struct place *place, struct adl_error *err)
+{
+    struct adl_protobuf_reader in = adl_protobuf_open(message->data, message->length);
+    struct adl_protobuf_field field;
+    const char *key = "", *value = "";
+    int more;
+
+    while ((more = adl_protobuf_next(&in, &field, err)) > 0)
+        if ((field.number == ENTRY_KEY || field.number == ENTRY_VALUE) &&
+            adl_onnx_text(arena, &field, ADL_LIMIT_TENSOR_NAME_BYTES,
+                          field.number == ENTRY_KEY ? &key : &value, err) < 0)
+            return -1;
+    if (strcmp(key, "location") == 0)
+        place->file = value;
+    else if (strcmp(key, "offset") == 0)
+        place->offset = value;
+    else if (strcmp(key, "length") == 0)
+        place->length = value;
+    return more;
+}
+
+/* Reads a number of bytes; SIZE_MAX if the text is none. */
+static size_t read_bytes(const char *text)
+{
+    size_t value = 0;
+    if (!*text)
+        return SIZE_MAX;
+    for (; *text; text++)
+        if (*text < '0' || *text > '9' || adl_size_mul(value, 10, &value) < 0 ||
+            adl_size_add(value, (size_t)(*text - '0'), &value) < 0)
+            return SIZE_MAX;
+    return value;
+}
+
+static int read_external(struct adl_arena *arena, struct adl_onnx_files *files,
+                         const struct adl_protobuf_field *message, struct adl_onnx_tensor *tensor,
+                         struct adl_error *err)
+{
+    struct adl_protobuf_reader in = adl_protobuf_open(message->data, message->length);
+    struct adl_protobuf_field field;
+    struct place place = {NULL, NULL, NULL};
+    const unsigned char *bytes;
+    size_t length, needed;
+
+    while (adl_protobuf_next(&in, &field, err) > 0)
+        if (field.number == TENSOR_EXTERNAL &&
+            (adl_onnx_is_message(&field, err) < 0 || read_entry(arena, &field, &place, err) < 0))
+            return -1;
+    if (!place.file)
+        return adl_fail(err, ADL_ERR_FORMAT, "its data are in another file, which is not named");
+    size_t offset = place.offset ? read_bytes(place.offset) : 0;
+    if (adl_size_mul(tensor->count, width_of(tensor->type), &needed) < 0 ||
+        (place.length && read_bytes(place.length) != needed))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "it has %s bytes in another file, but its shape has %zu elements of %zu",
+                        place.length ? adl_name_quote(place.length, strlen(place.length)).text
+                                     : "too many",
+                        tensor->count, width_of(tensor->type));
+    if (adl_onnx_files_find(files, place.file, &bytes, &length, err) < 0)
+        return -1;
+    if (offset > length || needed > length - offset)
+        return adl_fail(err, ADL_ERR_FORMAT, "%s has %zu bytes, and its data end beyond that",
+                        adl_name_quote(place.file, strlen(place.file)).text, length);
+    tensor->raw = bytes + offset;
+    return 0;
+}
+
+/* --- the tensor ------------------------------------------------------------------------------ */
+
 /* What a TensorProto has beside its shape. */
 struct parts {
     struct adl_protobuf_field raw, packed;
@@ -157,8 +236,9 @@ static int read_parts(struct adl_arena *arena, const struct adl_protobuf_field *
     return 0;
 }
 
-static int read_tensor(struct adl_arena *arena, const struct adl_protobuf_field *message,
-                       struct adl_onnx_tensor *tensor, struct adl_error *err)
+static int read_tensor(struct adl_arena *arena, struct adl_onnx_files *files,
+                       const struct adl_protobuf_field *message, struct adl_onnx_tensor *tensor,
+                       struct adl_error *err)
 {
     struct parts parts = {0};
     uint64_t *dims = NULL;
@@ -168,26 +248,25 @@ static int read_tensor(struct adl_arena *arena, const struct adl_protobuf_field 
         adl_onnx_numbers(arena, message, TENSOR_DIMS, ADL_WIRE_VARINT, &dims, &rank, err) < 0 ||
         set_dims(tensor, dims, rank, err) < 0)
         return -1;
-    if (parts.external)
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "its data are in another file; save the model with all data in one file "
-                        "(onnx.save_model with save_as_external_data=False)");
     if (width_of(tensor->type) == 0) {
         tensor->count = 0; /* of text, for example; whoever needs it finds out */
         return 0;
     }
+    if (parts.external)
+        return read_external(arena, files, message, tensor, err);
     if (parts.has_raw)
         return check_raw(tensor, &parts.raw, err);
     return read_numbers(arena, message, tensor, &parts.packed, parts.numbers, err);
 }
 
-int adl_onnx_tensor_read(struct adl_arena *arena, const struct adl_protobuf_field *message,
-                         struct adl_onnx_tensor *tensor, struct adl_error *err)
+int adl_onnx_tensor_read(struct adl_arena *arena, struct adl_onnx_files *files,
+                         const struct adl_protobuf_field *message, struct adl_onnx_tensor *tensor,
+                         struct adl_error *err)
 {
     *tensor = (struct adl_onnx_tensor){.name = ""};
     if (adl_onnx_is_message(message, err) < 0)
         return -1;
-    if (read_tensor(arena, message, tensor, err) < 0)
+    if (read_tensor(arena, files, message, tensor, err) < 0)
         return adl_error_context(err, "tensor %s",
                                  adl_name_quote(tensor->name, strlen(tensor->name)).text);
     return 0;

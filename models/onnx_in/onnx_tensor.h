@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/limits.h"
+#include "models/onnx_in/onnx_files.h"
 #include "models/onnx_in/onnx_wire.h"
 
 enum adl_onnx_type {
@@ -34,8 +35,9 @@ struct adl_onnx_tensor {
 };
 
 /* Reads a TensorProto. Fails as adl_onnx_proto_read() does. */
-int adl_onnx_tensor_read(struct adl_arena *arena, const struct adl_protobuf_field *message,
-                         struct adl_onnx_tensor *tensor, struct adl_error *err) ADL_MUST_CHECK;
+int adl_onnx_tensor_read(struct adl_arena *arena, struct adl_onnx_files *files,
+                         const struct adl_protobuf_field *message, struct adl_onnx_tensor *tensor,
+                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* Return element i of a tensor as a number; of types that are not listed above, 0. */
 double adl_onnx_tensor_number(const struct adl_onnx_tensor *tensor, size_t i);

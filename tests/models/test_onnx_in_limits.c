@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -173,6 +174,109 @@ static void numbers_names(void)
         TEST_FAIL("the names of %d parameters take %zu bytes", COUNT, grown);
 }
 
+/* --- data in other files -----------------------------------------------------------------------
+ */
+
+static void add_entry(struct adl_protobuf *tensor, const char *key, const char *value)
+{
+    struct adl_protobuf entry = {0};
+    if (!value)
+        return;
+    adl_protobuf_text(&entry, 1, key);
+    adl_protobuf_text(&entry, 2, value);
+    adl_protobuf_message(tensor, 13, &entry);
+}
+
+/* A convolution, a pool and a linear layer, whose weight of 5 x 4 is in another file. */
+static const char *write_external(const char *location, const char *offset, const char *length)
+{
+    struct adl_protobuf graph = {0}, fc = tensor("fc.weight", (int64_t[]){5, 4, 1, 1}, 4);
+    float values[12];
+    for (int i = 0; i < 12; i++)
+        values[i] = (float)i / 8;
+    add_tensor(&graph, "conv.weight", (int64_t[]){4, 3, 1, 1}, 4, values);
+    add_entry(&fc, "location", location);
+    add_entry(&fc, "offset", offset);
+    add_entry(&fc, "length", length);
+    add_entry(&fc, "checksum", "of SHA-1");
+    adl_protobuf_int(&fc, 14, 1);
+    adl_protobuf_message(&graph, 5, &fc);
+    add_node(&graph, "", "Conv", "image", "conv.weight", "map");
+    add_node(&graph, "", "GlobalAveragePool", "map", NULL, "pooled");
+    add_node(&graph, "", "Conv", "pooled", "fc.weight", "scores");
+    return write_file(&graph, "scores");
+}
+
+static void write_data(const char *name, const float *values, size_t count)
+{
+    struct adl_error err = {0};
+    const struct adl_file_piece pieces[] = {{"junk", 4}, {values, count * sizeof *values}};
+    TEST_OK(adl_file_write(model_tmp_path(name), pieces, 2, &err), &err);
+}
+
+static void reads_data_beside_the_file(void)
+{
+    struct adl_error err = {0};
+    float values[20];
+    for (int i = 0; i < 20; i++)
+        values[i] = (float)i - 7.5F;
+    write_data("limits.onnx.data", values, 20);
+    static const char *const lengths[] = {"80", NULL};
+    for (size_t i = 0; i < ADL_COUNT(lengths); i++) {
+        struct adl_model *model =
+            adl_onnx_in_load(write_external("limits.onnx.data", "4", lengths[i]), NULL, &err);
+        model_must(model != NULL, &err);
+        const struct adl_tensor *read = adl_tensors_find(model->weights, "fc.weight");
+        CU_ASSERT_FATAL(read != NULL && read->count == 20);
+        CU_ASSERT(model_same_floats(read->data, values, 20));
+        adl_model_free(model);
+    }
+    /* Data that the file does not have. */
+    refused(write_external("limits.onnx.data", "8", "80"), ADL_ERR_FORMAT,
+            "has 84 bytes, and its data end beyond that");
+    refused(write_external("limits.onnx.data", "18446744073709551612", "80"), ADL_ERR_FORMAT,
+            "end beyond that");
+    refused(write_external("limits.onnx.data", "184467440737095516160", "80"), ADL_ERR_FORMAT,
+            "end beyond that");
+    refused(write_external("limits.onnx.data", "-4", "80"), ADL_ERR_FORMAT, "end beyond that");
+    refused(write_external("limits.onnx.data", "4", "84"), ADL_ERR_FORMAT,
+            "its shape has 20 elements of 4");
+    refused(write_external("missing.data", "4", "80"), ADL_ERR_NOT_FOUND,
+            "/missing.data, which has the data of tensors");
+}
+
+/* An ONNX file names no file elsewhere, and none that is no regular file. */
+static void reads_no_other_files(void)
+{
+    static const char *const names[] = {
+        "", ".", "..", "../limits.onnx.data", "/etc/passwd", "below/x.data", "./limits.onnx.data"};
+    write_data("limits.onnx.data", (float[20]){0}, 20);
+    for (size_t i = 0; i < ADL_COUNT(names); i++)
+        refused(write_external(names[i], NULL, "80"), ADL_ERR_UNSUPPORTED,
+                "only files beside the ONNX file are read");
+    refused(write_external(NULL, NULL, "80"), ADL_ERR_FORMAT, "which is not named");
+    refused(write_external("-", NULL, "80"), ADL_ERR_NOT_FOUND, "/-, which has the data");
+    CU_ASSERT_EQUAL(mkfifo(model_tmp_path("pipe"), 0600), 0);
+    refused(write_external("pipe", NULL, "80"), ADL_ERR_UNSUPPORTED,
+            "\"pipe\", which is not a regular file");
+    CU_ASSERT_EQUAL(mkdir(model_tmp_path("folder"), 0700), 0);
+    refused(write_external("folder", NULL, "80"), ADL_ERR_UNSUPPORTED,
+            "\"folder\", which is not a regular file");
+
+    /* Bytes alone have no file beside them. */
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes =
+        adl_file_read(write_external("limits.onnx.data", "4", "80"), ADL_MIB, &length, &err);
+    model_must(bytes != NULL, &err);
+    CU_ASSERT_PTR_NULL(adl_onnx_in_parse(bytes, length, NULL, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "torch.onnx.export with external_data=False"));
+    adl_free(bytes);
+}
+
 TEST_SUITE(onnx_in_limits, {"numbers names", numbers_names},
            {"bounds the copies of constants", bounds_copies},
-           {"finds the input among weights", finds_the_input_among_weights});
+           {"finds the input among weights", finds_the_input_among_weights},
+           {"reads data beside the file", reads_data_beside_the_file},
+           {"reads no other files", reads_no_other_files});
