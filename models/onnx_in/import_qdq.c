@@ -234,18 +234,21 @@ static int set_range(struct adl_import *im, const struct adl_onnx_node_proto *no
     return 0;
 }
 
-/* Reads the bounds of a Clip of bytes; false if there are none that are read. */
+/* Reads the bounds of a Clip of bytes, as numbers that they stand for; false if they are none that
+ * are read. */
 static bool read_byte_bounds(struct adl_import *im, const struct adl_onnx_node_proto *clip,
                              const struct scaling *s, double bounds[2])
 {
+    double zero = s->zero ? adl_onnx_tensor_number(s->zero, 0) : 0;
+    double least = s->zero && s->zero->type == ADL_ONNX_TYPE_INT8 ? -128 : 0;
+
     for (size_t i = 0; i < 2; i++) {
         const struct adl_import_value *in = adl_import_in(im, clip, 1 + i);
-        if (!in || in->kind != ADL_IMPORT_CONSTANT || in->tensor->count != 1 ||
-            !adl_onnx_tensor_is_int(in->tensor))
+        if (in && (in->kind != ADL_IMPORT_CONSTANT || in->tensor->count != 1 ||
+                   !adl_onnx_tensor_is_int(in->tensor)))
             return false;
-        double zero = s->zero ? adl_onnx_tensor_number(s->zero, 0) : 0;
-        bounds[i] = (adl_onnx_tensor_number(in->tensor, 0) - zero) *
-                    (double)(float)adl_onnx_tensor_number(s->scale, 0);
+        double byte = in ? adl_onnx_tensor_number(in->tensor, 0) : i ? least + 255 : least;
+        bounds[i] = (byte - zero) * (double)(float)adl_onnx_tensor_number(s->scale, 0);
     }
     return bounds[0] <= bounds[1];
 }
@@ -258,6 +261,9 @@ static int clip_map(struct adl_import *im, const struct adl_onnx_node_proto *nod
     const struct adl_stored_node *maker = &im->stored->nodes[value - 1];
     bool six = adl_stored_is(maker, "relu6");
 
+    /* A clip of the scores would be in the way of class maps. */
+    if (adl_stored_is(maker, "linear"))
+        return value;
     if (six || adl_stored_is(maker, "relu")) {
         value = maker->inputs[0];
         for (int i = 0; i < 2; i++)

@@ -181,9 +181,8 @@ def qdq(path, side):
             z = f.node("Cast", [z], to=3 if signed else 2)
         value = f.node("QuantizeLinear", [value, s, z])
         if bits < 8:
-            bounds = [f.tensor(name + end, torch.tensor(n, dtype=torch.uint8))
-                      for end, n in (("_least", 0), ("_most", top))]
-            value = f.node("Clip", [value, *bounds])
+            bound = f.tensor(name + "_most", torch.tensor(top, dtype=torch.uint8))
+            value = f.node("Clip", [value, "", bound])
         value = f.node("DequantizeLinear", [value, s, z])
         return scale * ((x / scale).round() + zero).clamp(0, top) - scale * zero, value, scale, zero
 
