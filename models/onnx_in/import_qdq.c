@@ -165,7 +165,7 @@ bool adl_import_has_bytes(const struct adl_import_value *weight)
     for (size_t i = 0; fits && weight->zero && i < weight->zero->count; i++)
         fits = adl_onnx_tensor_int(weight->zero, i) == 0;
     for (size_t i = 0; fits && i < t->count; i++)
-        fits = adl_onnx_tensor_int(t, i) >= -127;
+        fits = adl_onnx_tensor_int(t, i) >= -127 && adl_onnx_tensor_int(t, i) <= 127;
     return fits;
 }
 
@@ -249,6 +249,7 @@ static bool read_byte_bounds(struct adl_import *im, const struct adl_onnx_node_p
             return false;
         double byte = in ? adl_onnx_tensor_number(in->tensor, 0) : i ? least + 255 : least;
         bounds[i] = (byte - zero) * (double)(float)adl_onnx_tensor_number(s->scale, 0);
+        bounds[i] = fmax(-(double)FLT_MAX, fmin(bounds[i], (double)FLT_MAX));
     }
     return bounds[0] <= bounds[1];
 }
@@ -261,9 +262,6 @@ static int clip_map(struct adl_import *im, const struct adl_onnx_node_proto *nod
     const struct adl_stored_node *maker = &im->stored->nodes[value - 1];
     bool six = adl_stored_is(maker, "relu6");
 
-    /* A clip of the scores would be in the way of class maps. */
-    if (adl_stored_is(maker, "linear"))
-        return value;
     if (six || adl_stored_is(maker, "relu")) {
         value = maker->inputs[0];
         for (int i = 0; i < 2; i++)
@@ -296,8 +294,11 @@ int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto 
         return adl_import_refuse(node, err,
                                  "maps are read in 8 bits with one scale; per-channel scales and "
                                  "other types are for weights");
-    int zero =
-        (s.zero ? (int)adl_onnx_tensor_int(s.zero, 0) : 0) + (type == ADL_ONNX_TYPE_INT8 ? 128 : 0);
+    int64_t least = type == ADL_ONNX_TYPE_INT8 ? -128 : 0;
+    int64_t raw = s.zero ? adl_onnx_tensor_int(s.zero, 0) : 0;
+    if (raw < least || raw > least + 255)
+        return adl_import_refuse(node, err, "its zero point is not a byte");
+    int zero = (int)(raw - least);
     /* PyTorch trains with 7 of 8 bits, and says so by a Clip of the bytes. */
     const struct adl_onnx_node_proto *next = adl_import_next(im, out, "Clip");
     struct adl_import_value *clipped = next ? adl_import_out(im, next, 0) : NULL;
@@ -308,7 +309,8 @@ int adl_import_quantize(struct adl_import *im, const struct adl_onnx_node_proto 
     int id = in->id;
     if (in->final) {
         /* Probabilities; the scores below them have a range of their own. */
-    } else if (clipped && id > 0) {
+    } else if (clipped && id > 0 && !adl_stored_is(&im->stored->nodes[id - 1], "linear")) {
+        /* (A clip of the scores would be in the way of class maps.) */
         id = clip_map(im, node, id, bounds, err);
     } else if (zero == 0 && id > 0 && !is_positive(im, id, 8)) {
         /* 6 / 255 and back is not 6 in float32. */

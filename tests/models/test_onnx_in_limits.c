@@ -174,6 +174,26 @@ static void numbers_names(void)
         TEST_FAIL("the names of %d parameters take %zu bytes", COUNT, grown);
 }
 
+/* A zero point of a map that is no byte, though its type is. */
+static void checks_zero_points(void)
+{
+    static const int64_t zeros[] = {128, -129, INT32_MAX, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < ADL_COUNT(zeros); i++) {
+        struct adl_protobuf graph = {0}, zero = {0}, node = {0};
+        add_tensor(&graph, "scale", NULL, 0, (float[]){1});
+        adl_protobuf_int(&zero, 2, 3);
+        adl_protobuf_int(&zero, 5, zeros[i]);
+        adl_protobuf_text(&zero, 8, "zero");
+        adl_protobuf_message(&graph, 5, &zero);
+        for (int k = 0; k < 3; k++)
+            adl_protobuf_text(&node, 1, (const char *[]){"image", "scale", "zero"}[k]);
+        adl_protobuf_text(&node, 2, "bytes");
+        adl_protobuf_text(&node, 4, "QuantizeLinear");
+        adl_protobuf_message(&graph, 1, &node);
+        refused(write_file(&graph, "bytes"), ADL_ERR_UNSUPPORTED, "its zero point is not a byte");
+    }
+}
+
 /* --- data in other files -----------------------------------------------------------------------
  */
 
@@ -278,5 +298,6 @@ static void reads_no_other_files(void)
 TEST_SUITE(onnx_in_limits, {"numbers names", numbers_names},
            {"bounds the copies of constants", bounds_copies},
            {"finds the input among weights", finds_the_input_among_weights},
+           {"checks zero points", checks_zero_points},
            {"reads data beside the file", reads_data_beside_the_file},
            {"reads no other files", reads_no_other_files});
