@@ -55,8 +55,8 @@
 #define ADL_LIMIT_ONNX_FOLDED 4096
 /* Files with data of tensors beside an ONNX file: one, or one for each weight. */
 #define ADL_LIMIT_ONNX_FILES 1024
-/* Every node may copy a constant, to turn it round or as a weight of its own: all copies together may
- * be this many times the file, or this many bytes. A weight in bytes that becomes floats, is
+/* Every node may copy a constant, to turn it round or as a weight of its own: all copies together
+ * may be this many times the file, or this many bytes. A weight in bytes that becomes floats, is
  * transposed and then stored takes 12 times its bytes. */
 #define ADL_LIMIT_ONNX_EXPANSION 16
 #define ADL_LIMIT_ONNX_EXPANSION_BYTES (64 * ADL_MIB)
