@@ -45,7 +45,7 @@ static void accepts_fewer_when_they_wait(void)
     pthread_t threads[CLIENTS];
     double least = QUEUE;
 
-    slow = test_slow_picture(1500, &slow_length);
+    slow = test_slow_picture(4000, &slow_length);
     over = false;
     if (!slow || !test_service_open(&service, 64, 48, more))
         return;
