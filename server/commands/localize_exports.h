@@ -38,7 +38,8 @@ void adl_localize_exports_close(struct adl_localize_exports *out); /* zeroed is 
 
 /* Adds the image at `path`, which is one of `images`; of an image that was added before, nothing is
  * written. `picture` needs its size and predictions. A later image of the same name without the
- * extension gets NAME-2 and so on, but never the name of another image. Fails as adl_localize_exports_open() does. */
+ * extension gets NAME-2 and so on, but never the name of another image. Fails as
+ * adl_localize_exports_open() does. */
 int adl_localize_exports_add(struct adl_localize_exports *out, const struct adl_image_list *images,
                              const char *path, struct adl_box_picture picture,
                              struct adl_error *err) ADL_MUST_CHECK;
