@@ -40,6 +40,17 @@ const char *adl_import_param_name(struct adl_import *im, const struct adl_onnx_n
     return adl_arena_printf(&im->arena, "%s", name);
 }
 
+/* Returns the elements of a shape; SIZE_MAX if they are too many to count. */
+static size_t elements_of(int rank, const size_t *shape)
+{
+    size_t count = 1;
+
+    for (int i = 0; i < rank; i++)
+        if (adl_size_mul(count, shape[i], &count) < 0)
+            count = SIZE_MAX;
+    return count;
+}
+
 const char *adl_import_param(struct adl_import *im, const struct adl_onnx_node_proto *node,
                              const char *origin, const char *role, int rank, const size_t *shape,
                              float (*element)(const void *context, size_t i), const void *context,
@@ -50,10 +61,7 @@ const char *adl_import_param(struct adl_import *im, const struct adl_onnx_node_p
         adl_fail_nomem(err, "the ONNX graph");
         return NULL;
     }
-    size_t count = 1;
-    for (int i = 0; i < rank; i++)
-        if (adl_size_mul(count, shape[i], &count) < 0)
-            count = SIZE_MAX;
+    const size_t count = elements_of(rank, shape);
     struct adl_tensor *tensor =
         adl_import_spend(im, count, sizeof(float), err) == 0
             ? adl_tensors_add_unset(im->weights, name, ADL_F32, rank, shape, err)
@@ -75,10 +83,7 @@ const char *adl_import_tensor_param(struct adl_import *im, const struct adl_onnx
                                     const struct adl_import_value *value, const char *role,
                                     int rank, const size_t *shape, struct adl_error *err)
 {
-    size_t count = 1;
-    for (int i = 0; i < rank; i++)
-        if (adl_size_mul(count, shape[i], &count) < 0)
-            count = SIZE_MAX;
+    const size_t count = elements_of(rank, shape);
     if (!value || value->kind != ADL_IMPORT_CONSTANT || !adl_onnx_tensor_is_real(value->tensor) ||
         value->tensor->count != count) {
         adl_import_refuse(node, err, "its %s is not a constant of %zu floats", role, count);

@@ -74,25 +74,59 @@ static size_t scale_run(const struct adl_onnx_node_proto *node, const struct adl
     return run;
 }
 
+/* Reads the scales of a constant and how they are used in turn; *run is 0 if they do not fit. */
+static int read_constant_scaling(struct adl_import *im, const struct adl_onnx_node_proto *node,
+                                 const struct adl_onnx_tensor *t, struct scaling *s, size_t *run,
+                                 size_t *count, struct adl_error *err)
+{
+    if (!adl_import_out(im, node, 0))
+        return adl_import_refuse(node, err, "it has no output");
+    if (read_scaling(im, node, s, err) < 0)
+        return -1;
+    *run = scale_run(node, t, s, count);
+    return 0;
+}
+
+/* Makes the output a constant of the shape of `in` with other elements, which are in the arena, and
+ * returns it. */
+static struct adl_import_value *make_constant(struct adl_import *im,
+                                              const struct adl_onnx_node_proto *node,
+                                              const struct adl_import_value *in, int type,
+                                              unsigned char *elements, struct adl_error *err)
+{
+    struct adl_import_value *out = adl_import_out(im, node, 0);
+    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
+
+    if (!made) {
+        adl_fail_nomem(err, "the ONNX graph");
+        return NULL;
+    }
+    *made = *in->tensor;
+    made->type = type;
+    made->ints = NULL;
+    made->raw = elements;
+    out->kind = ADL_IMPORT_CONSTANT;
+    out->tensor = made;
+    out->origin = in->origin;
+    return out;
+}
+
 /* Makes the output the float32 numbers of a constant. */
 static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto *node,
                         const struct adl_import_value *in, struct adl_error *err)
 {
     const struct adl_onnx_tensor *t = in->tensor;
-    struct adl_import_value *out = adl_import_out(im, node, 0);
     struct scaling s;
-    size_t count;
+    size_t run, count;
 
-    if (!out || read_scaling(im, node, &s, err) < 0)
-        return out ? -1 : adl_import_refuse(node, err, "it has no output");
-    size_t run = scale_run(node, t, &s, &count);
+    if (read_constant_scaling(im, node, t, &s, &run, &count, err) < 0)
+        return -1;
     if (!adl_onnx_tensor_is_int(t) || run == 0)
         return adl_import_refuse(node, err, "its scales do not fit its integers");
     if (adl_import_spend(im, t->count, sizeof(float), err) < 0)
         return -1;
-    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
     float *values = adl_arena_alloc(&im->arena, t->count + 1, sizeof *values);
-    if (!made || !values)
+    if (!values)
         return adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < t->count; i++) {
         size_t k = i / run % count;
@@ -100,13 +134,10 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
         values[i] = (float)((double)(float)adl_onnx_tensor_number(s.scale, k) *
                             (adl_onnx_tensor_number(t, i) - zero));
     }
-    *made = *t;
-    made->type = ADL_ONNX_TYPE_FLOAT;
-    made->ints = NULL;
-    made->raw = (unsigned char *)values;
-    out->kind = ADL_IMPORT_CONSTANT;
-    out->tensor = made;
-    out->origin = in->origin;
+    struct adl_import_value *out =
+        make_constant(im, node, in, ADL_ONNX_TYPE_FLOAT, (unsigned char *)values, err);
+    if (!out)
+        return -1;
     out->bytes = t;
     out->scale = s.scale;
     out->zero = s.zero;
@@ -119,13 +150,11 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
                          const struct adl_import_value *in, struct adl_error *err)
 {
     const struct adl_onnx_tensor *t = in->tensor;
-    struct adl_import_value *out = adl_import_out(im, node, 0);
     struct scaling s;
-    size_t count;
+    size_t run, count;
 
-    if (!out || read_scaling(im, node, &s, err) < 0)
-        return out ? -1 : adl_import_refuse(node, err, "it has no output");
-    size_t run = scale_run(node, t, &s, &count);
+    if (read_constant_scaling(im, node, t, &s, &run, &count, err) < 0)
+        return -1;
     int type = s.zero ? s.zero->type : ADL_ONNX_TYPE_UINT8;
     bool is_signed = type == ADL_ONNX_TYPE_INT8;
     if (!adl_onnx_tensor_is_real(t) || run == 0 || (type != ADL_ONNX_TYPE_UINT8 && !is_signed))
@@ -133,9 +162,8 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
                                  "its scales do not fit its floats, or are not of bytes");
     if (adl_import_spend(im, t->count, 1, err) < 0)
         return -1;
-    struct adl_onnx_tensor *made = adl_arena_alloc(&im->arena, 1, sizeof *made);
     unsigned char *bytes = adl_arena_alloc(&im->arena, t->count + 1, 1);
-    if (!made || !bytes)
+    if (!bytes)
         return adl_fail_nomem(err, "the ONNX graph");
     double least = is_signed ? -128 : 0, most = least + 255;
     for (size_t i = 0; i < t->count; i++) {
@@ -146,14 +174,7 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
         value = value >= most ? most : value > least ? value : least; /* least for NaN */
         bytes[i] = (unsigned char)(int)value;
     }
-    *made = *t;
-    made->type = type;
-    made->ints = NULL;
-    made->raw = bytes;
-    out->kind = ADL_IMPORT_CONSTANT;
-    out->tensor = made;
-    out->origin = in->origin;
-    return 1;
+    return make_constant(im, node, in, type, bytes, err) ? 1 : -1;
 }
 
 bool adl_import_has_bytes(const struct adl_import_value *weight)
