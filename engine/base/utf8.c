@@ -36,3 +36,12 @@ bool adl_utf8_valid(const char *text)
     }
     return true;
 }
+
+size_t adl_utf8_late_control(const char *text)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+
+    if (bytes[0] == 0x7f)
+        return 1;
+    return bytes[0] == 0xc2 && bytes[1] >= 0x80 && bytes[1] < 0xa0 ? 2 : 0;
+}

@@ -15,4 +15,8 @@ size_t adl_utf8_length(const char *text);
 /* Returns whether all of `text`, up to its NUL, is UTF-8. */
 bool adl_utf8_valid(const char *text);
 
+/* Returns the length in bytes of the control character that begins at `text`, if it is one of those
+ * that JSON does not escape: 1 for DEL, 2 for U+0080 to U+009F; otherwise 0. */
+size_t adl_utf8_late_control(const char *text);
+
 #endif

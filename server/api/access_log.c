@@ -13,6 +13,7 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "io/json_text.h"
 #include "server/api/server.h"
 #include "server/serving/log.h"
@@ -81,11 +82,7 @@ static void add_stages(json_t *fields, const struct adl_exchange *exchange)
 static void blank_controls(char *text)
 {
     for (; *text; text++)
-        if (*text == '\x7f')
-            *text = '?';
-        else if ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 &&
-                 (unsigned char)text[1] < 0xa0)
-            text[0] = text[1] = '?';
+        memset(text, '?', adl_utf8_late_control(text));
 }
 
 /* Returns the fields of a line, owned by the caller; NULL if there is not enough memory. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "server/tasks/csv_out.h"
 
 /* U+FFFE and U+FFFF, which neither XML nor YAML can hold. */
@@ -40,11 +41,10 @@ void adl_export_put_yaml(struct adl_str *out, const char *text)
 {
     adl_str_puts(out, "\"");
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == 0x7f) {
-            adl_str_puts(out, "\\u007f");
-        } else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) { /* U+0080 to U+009F */
-            adl_str_printf(out, "\\u%04x", (unsigned)c[1]);
-            c++;
+        const size_t control = adl_utf8_late_control((const char *)c);
+        if (control > 0) {
+            c += control - 1; /* the last byte is the code point */
+            adl_str_printf(out, "\\u%04x", (unsigned)*c);
         } else if (is_noncharacter((const char *)c)) {
             adl_str_puts(out, c[2] == 0xbe ? "\\ufffe" : "\\uffff");
             c += 2;
