@@ -8,7 +8,8 @@
 #
 #     tests/soak/package.sh [--once]     --once: without building it twice, which takes minutes
 #
-# MIRROR= chooses where mmdebstrap takes the Debian from; it is made once, in BUILD/packages.
+# MIRROR= chooses where mmdebstrap takes the Debian from; it is made in BUILD/packages, once for
+# each list of packages.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 : "${BUILD:=build}" "${MAKE:=make}"
@@ -38,12 +39,12 @@ echo "    $(stat -c %s "$old") bytes"
 # --- a Debian, and in it what package-inside.sh does ---------------------------------------------
 
 base=$BUILD/packages/debian12.tar
-if [ ! -s "$base" ]; then
+needs=$(dpkg-deb -f "$old" Depends | sed 's/ ([^)]*)//g; s/ //g')
+if [ "$(cat "$base.complete" 2>/dev/null)" != "$needs" ]; then
     echo "making a Debian 12 in $base"
-    needs=$(dpkg-deb -f "$old" Depends | sed 's/ ([^)]*)//g; s/ //g')
     mmdebstrap --format=tar --variant=minbase --include="systemd,init-system-helpers,curl,$needs" bookworm \
         "$base.new" ${MIRROR:+"$MIRROR"} >"$base.log" 2>&1 || skip "mmdebstrap failed, see $base.log"
-    mv "$base.new" "$base"
+    mv "$base.new" "$base" && echo "$needs" >"$base.complete"
 fi
 
 # fresh_root: the Debian as it was made, with the packages and the test in /packages.
