@@ -33,26 +33,31 @@ function keepAddress() {
     });
 }
 
-async function start() {
-    translatePage();
-    void startLanguages();
-    change(stateOf(location.search));
-    startIntake();
-    startStatus();
+/** Starts what shows pictures, once those of before a reload are back. */
+async function startParts() {
     await restore();
     keepAddress();
     startPanel();
     startStage();
     startControls();
-    startKeys();
     startQueue();
-    startLate();
+}
+
+function start() {
+    translatePage();
+    void startLanguages();
+    change(stateOf(location.search));
+    startIntake();
+    startStatus();
+    const begun = startParts();
+    startKeys(begun);
+    startLate(begun);
 }
 
 /* The empty page is painted before the scripts work, which takes longer than the painting. A page in
  * the background is not painted until somebody looks. */
 if (document.hidden) {
-    void start();
+    start();
 } else {
     requestAnimationFrame(() => setTimeout(start));
 }

@@ -25,12 +25,15 @@ function isTaken({ target, key }) {
     return node.matches('input:not([type=checkbox]), select, textarea');
 }
 
+/** Whether the parts that the keys are for have started. */
+let begun = false;
+
 /** @param {KeyboardEvent} event */
 function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTaken(event)) {
         return;
     }
-    if (press(event)) {
+    if (begun && press(event)) {
         event.preventDefault();
     } else if (!toolsAreThere()) {
         void tools().then(() => press(event));
@@ -66,7 +69,10 @@ async function showHelp() {
     dialog.showModal();
 }
 
-export function startKeys() {
+/** What is pressed before `parts` resolves is done when it has, and the tools are there.
+ * @param {Promise<void>} parts */
+export function startKeys(parts) {
+    void parts.then(() => { begun = true; });
     const shownPicture = () => currentPicture() !== null;
     /** @type {import('./bindings.js').Binding[]} */
     const own = [

@@ -15,9 +15,12 @@ let there = false;
 
 export const toolsAreThere = () => there;
 
+/** What the tools are for: the parts of the page that come at once. @type {Promise<void>} */
+let begun = Promise.resolve();
+
 async function fetchTools() {
     try {
-        const { startTools } = await import('./tools.js');
+        const [{ startTools }] = await Promise.all([import('./tools.js'), begun]);
         startTools();
     } catch {
         /* A server that was replaced has other parts; one that is away has none. */
@@ -52,7 +55,9 @@ function hold(event) {
     });
 }
 
-export function startLate() {
+/** @param {Promise<void>} parts resolves when the page's own parts have started */
+export function startLate(parts) {
+    begun = parts;
     const idle = window.requestIdleCallback ?? ((/** @type {() => void} */ run) => setTimeout(run, 200));
     const sign = () => {
         SIGNS.forEach((name) => window.removeEventListener(name, sign));

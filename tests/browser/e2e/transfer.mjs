@@ -114,6 +114,28 @@ it('what is done before the tools are there is done when they are', async () => 
     await other.done();
 });
 
+it('what is done while the picture of the address is fetched is done when it is there', async () => {
+    const context = await browser.newContext();
+    context.setDefaultTimeout(30000);
+    const page = await context.newPage();
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await page.route('**/examples/**', async (route) => {
+        await held;
+        await route.continue();
+    });
+    /* The examples on the empty page are held as well, so that the page is not loaded. */
+    await page.goto(`${server.url}?picture=examples/umbrella.jpg`, { waitUntil: 'domcontentloaded' });
+    await page.waitForSelector('#health[data-state=ready]', { state: 'attached' });
+    await page.click('#card-open');
+    await page.keyboard.press('e');
+    await settle(page);
+    release();
+    await page.waitForSelector('#correct-tools:not([hidden])');
+    await page.waitForSelector('#card[open]');
+    await context.close();
+});
+
 it('a part that does not arrive is said', async () => {
     const page = await open(browser, server.url, { allow: [/ERR_FAILED|Failed to load/] });
     await page.route('**/late/**', (route) => route.abort());
