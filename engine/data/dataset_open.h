@@ -22,10 +22,10 @@
  *            image's path, train is the rest, all is everything, and test is the same as val,
  *            with a note.
  *   CSV      A file instead of a directory: PATH,LABEL in each line, quoted as RFC 4180 has it,
- * after a heading "path,label" or without. Paths are relative to the file's directory. A third
- *            column may name the split of each image; without one, the splits are those of a
- * folder. The classes are the labels of train in byte order.
- *   COCO     A file NAME.json with images, annotations and categories, or an export of Label
+ *            after a heading "path,label" or without. Paths are relative to the file's directory.
+ *            A third column may name the split of each image; without one, the splits are those of
+ *            a folder. The classes are the labels of train in byte order.
+ *   COCO,    A file NAME.json with images, annotations and categories, or an export of Label
  *   Label    Studio. The images are in its directory, or in images/ beside it. Such a file has no
  *   Studio   splits: each name of a split is all of it.
  *   VOC      DIR/Annotations/NAME.xml, images in JPEGImages, splits in ImageSets/Main/SPLIT.txt;
