@@ -25,15 +25,12 @@ function isTaken({ target, key }) {
     return node.matches('input:not([type=checkbox]), select, textarea');
 }
 
-/** Whether the parts that the keys are for have started. */
-let begun = false;
-
 /** @param {KeyboardEvent} event */
 function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTaken(event)) {
         return;
     }
-    if (begun && press(event)) {
+    if (press(event)) {
         event.preventDefault();
     } else if (!toolsAreThere()) {
         void tools().then(() => press(event));
@@ -69,9 +66,10 @@ async function showHelp() {
     dialog.showModal();
 }
 
-/** What is pressed before `parts` resolves is done when it has, and the tools are there.
- * @param {Promise<void>} parts */
+/** What is pressed before `parts` resolves is done when it has.
+ * @param {Promise<void>} parts what the keys are for */
 export function startKeys(parts) {
+    let begun = false;
     void parts.then(() => { begun = true; });
     const shownPicture = () => currentPicture() !== null;
     /** @type {import('./bindings.js').Binding[]} */
@@ -95,7 +93,13 @@ export function startKeys(parts) {
         { keys: ['?'], text: 'key.help', act: () => void showHelp() },
     ];
     own.forEach(bind);
-    window.addEventListener('keydown', onKey);
+    window.addEventListener('keydown', (event) => {
+        if (begun) {
+            onKey(event);
+        } else {
+            void parts.then(() => onKey(event));
+        }
+    });
     $('help-open').addEventListener('click', () => void showHelp());
     $('zoom-in').addEventListener('click', () => zoomBy(1.5));
     $('zoom-out').addEventListener('click', () => zoomBy(1 / 1.5));
