@@ -55,19 +55,18 @@ static int read_scaling(struct adl_import *im, const struct adl_onnx_node_proto 
 /* --- weights -------------------------------------------------------------------------------------
  */
 
-/* Returns the number of elements that follow each other with one scale, and sets *count to that of
- * the scales that are used in turn; 0 if the scales do not fit. */
+/* Returns the number of elements that follow each other with one scale, before the next of the
+ * scales is used, in turn; 0 if the scales do not fit. */
 static size_t scale_run(const struct adl_onnx_node_proto *node, const struct adl_onnx_tensor *t,
-                        const struct scaling *s, size_t *count)
+                        const struct scaling *s)
 {
     int64_t axis = adl_import_attr_int(node, "axis", 1);
     size_t run = 1;
 
-    *count = s->scale->count;
-    if (*count == 1)
+    if (s->scale->count == 1)
         return t->count ? t->count : 1;
     axis += axis < 0 ? t->rank : 0;
-    if (axis < 0 || axis >= t->rank || (size_t)t->dims[axis] != *count)
+    if (axis < 0 || axis >= t->rank || (size_t)t->dims[axis] != s->scale->count)
         return 0;
     for (int i = (int)axis + 1; i < t->rank; i++)
         run *= (size_t)t->dims[i];
@@ -77,13 +76,13 @@ static size_t scale_run(const struct adl_onnx_node_proto *node, const struct adl
 /* Reads the scales of a constant and how they are used in turn; *run is 0 if they do not fit. */
 static int read_constant_scaling(struct adl_import *im, const struct adl_onnx_node_proto *node,
                                  const struct adl_onnx_tensor *t, struct scaling *s, size_t *run,
-                                 size_t *count, struct adl_error *err)
+                                 struct adl_error *err)
 {
     if (!adl_import_out(im, node, 0))
         return adl_import_refuse(node, err, "it has no output");
     if (read_scaling(im, node, s, err) < 0)
         return -1;
-    *run = scale_run(node, t, s, count);
+    *run = scale_run(node, t, s);
     return 0;
 }
 
@@ -117,9 +116,9 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
 {
     const struct adl_onnx_tensor *t = in->tensor;
     struct scaling s;
-    size_t run, count;
+    size_t run;
 
-    if (read_constant_scaling(im, node, t, &s, &run, &count, err) < 0)
+    if (read_constant_scaling(im, node, t, &s, &run, err) < 0)
         return -1;
     if (!adl_onnx_tensor_is_int(t) || run == 0)
         return adl_import_refuse(node, err, "its scales do not fit its integers");
@@ -129,7 +128,7 @@ static int read_weights(struct adl_import *im, const struct adl_onnx_node_proto 
     if (!values)
         return adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < t->count; i++) {
-        size_t k = i / run % count;
+        size_t k = i / run % s.scale->count;
         double zero = s.zero ? adl_onnx_tensor_number(s.zero, k) : 0;
         values[i] = (float)((double)(float)adl_onnx_tensor_number(s.scale, k) *
                             (adl_onnx_tensor_number(t, i) - zero));
@@ -151,9 +150,9 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
 {
     const struct adl_onnx_tensor *t = in->tensor;
     struct scaling s;
-    size_t run, count;
+    size_t run;
 
-    if (read_constant_scaling(im, node, t, &s, &run, &count, err) < 0)
+    if (read_constant_scaling(im, node, t, &s, &run, err) < 0)
         return -1;
     int type = s.zero ? s.zero->type : ADL_ONNX_TYPE_UINT8;
     bool is_signed = type == ADL_ONNX_TYPE_INT8;
@@ -167,7 +166,7 @@ static int round_weights(struct adl_import *im, const struct adl_onnx_node_proto
         return adl_fail_nomem(err, "the ONNX graph");
     double least = is_signed ? -128 : 0, most = least + 255;
     for (size_t i = 0; i < t->count; i++) {
-        size_t k = i / run % count;
+        size_t k = i / run % s.scale->count;
         /* Divided in float32 and rounded to even, as the runtime does it. */
         float x = (float)adl_onnx_tensor_number(t, i) / (float)adl_onnx_tensor_number(s.scale, k);
         double value = nearbyint((double)x) + (s.zero ? adl_onnx_tensor_number(s.zero, k) : 0);
