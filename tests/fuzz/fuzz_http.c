@@ -10,7 +10,6 @@
  * Corpus: tests/fuzz/corpus/http. */
 
 #include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,10 +20,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fuzz/scratch.h"
 #include "server/api/signals.h"
 #include "server/commands/command.h"
 #include "server/commands/subcommands.h"
@@ -35,16 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * a connection that it does not understand once a second; every so-many-th waits for it. */
 enum { PATIENCE_MS = 15000, IMPATIENCE_MS = 50, MOST_BYTES = 16 << 20, CHECK_EVERY = 64 };
 
-static char directory[64], paths[2][100];
+static char paths[2][100];
 static pthread_t server;
-
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
 
 /* --- the server -------------------------------------------------------------------- */
 
@@ -86,9 +77,9 @@ static void *run_server(void *unused)
 
     snprintf(listen, sizeof listen, "unix:%s", paths[0]);
     snprintf(admin, sizeof admin, "unix:%s", paths[1]);
-    snprintf(folder, sizeof folder, "%s/models", directory);
-    snprintf(jobs, sizeof jobs, "%s/jobs", directory);
-    snprintf(annotations, sizeof annotations, "%s/annotations", directory);
+    snprintf(folder, sizeof folder, "%s/models", scratch_root);
+    snprintf(jobs, sizeof jobs, "%s/jobs", scratch_root);
+    snprintf(annotations, sizeof annotations, "%s/annotations", scratch_root);
     if (mkdir(folder, 0700) < 0 || mkdir(jobs, 0700) < 0 || mkdir(annotations, 0700) < 0 ||
         adl_command_main(adl_command_find("serve"), adl_commands,
                          (int)(sizeof words / sizeof *words) - 1, words) != 0) {
@@ -102,7 +93,6 @@ static void end_server(void)
 {
     adl_signals_send(SIGTERM);
     pthread_join(server, NULL);
-    nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static int connect_to(const char *path)
@@ -284,11 +274,9 @@ static void start_server(void)
     int waited = 0;
     static const char ask[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-    snprintf(directory, sizeof directory, "/tmp/adl-fuzz-XXXXXX");
-    if (!mkdtemp(directory))
-        abort();
-    snprintf(paths[0], sizeof paths[0], "%s/main", directory);
-    snprintf(paths[1], sizeof paths[1], "%s/admin", directory);
+    scratch_make();
+    snprintf(paths[0], sizeof paths[0], "%s/main", scratch_root);
+    snprintf(paths[1], sizeof paths[1], "%s/admin", scratch_root);
     if (pthread_create(&server, NULL, run_server, NULL) != 0)
         abort();
     for (bool ready = false; !ready && waited < 1000; waited++) {

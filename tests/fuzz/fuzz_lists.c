@@ -3,15 +3,13 @@
  * whether images may have several labels. The rest are the files one after the other, with a form
  * feed between them; a file without any byte is missing. */
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
-#include "data/dataset_open.h"
+#include "fuzz/dataset_try.h"
+#include "fuzz/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,38 +30,8 @@ static const struct layout {
     {"voc", "val", {"ImageSets/Main/val.txt"}},
 };
 
-static char root[] = "/tmp/fuzz-lists-XXXXXX";
-
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
-static void clean_up(void)
-{
-    nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* Replaces a file; one without any byte is removed. */
-static void put(const char *dir, const char *name, const void *data, size_t size)
-{
-    char path[200];
-    snprintf(path, sizeof path, "%s/%s/%s", root, dir, name);
-    if (size == 0) {
-        remove(path);
-        return;
-    }
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
-        exit(1);
-}
-
 static void set_up(void)
 {
-    static bool done;
     static const char *const directories[] = {
         "cub",           "cub/images",        "lists",
         "lists/images",  "lists/metadata",    "lists/metadata/val",
@@ -72,65 +40,31 @@ static void set_up(void)
     static const char xml[] = "<annotation><size><width>9</width><height>8</height></size><object>"
                               "<name>b</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax>"
                               "<ymax>4</ymax></bndbox></object></annotation>";
-    char path[200];
 
-    if (done)
+    if (!scratch_make())
         return;
-    done = true;
-    if (!mkdtemp(root))
-        exit(1);
-    atexit(clean_up);
-    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
-        snprintf(path, sizeof path, "%s/%s", root, directories[i]);
-        if (mkdir(path, 0700) < 0)
-            exit(1);
-    }
-    put("voc", "Annotations/a.xml", xml, sizeof xml - 1);
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+        scratch_make_folder(directories[i]);
+    scratch_put("voc/Annotations/a.xml", xml, sizeof xml - 1);
 }
 
-/* Every image has to be below the directory and of a class that there is, and its boxes and labels
- * among those of the data set. */
-static void check(const struct adl_dataset *d)
+/* Replaces a file of a data set; one without any byte is removed. */
+static void replace(const char *dir, const char *name, const void *data, size_t size)
 {
-    for (size_t i = 0; i < d->count; i++) {
-        const struct adl_dataset_image *image = &d->images[i];
-        if (!adl_dataset_id_valid(image->id) || image->class_id < 0 ||
-            (size_t)image->class_id >= d->class_count ||
-            image->first_box + image->box_count > d->box_count || image->width < 0 ||
-            image->height < 0 || (d->classes && !*d->classes[image->class_id]))
-            abort();
-        for (size_t k = 0; k < image->box_count; k++) {
-            const struct adl_dataset_box *box = &d->boxes[image->first_box + k];
-            if (box->x0 < 0 || box->y0 < 0 || box->x0 > box->x1 || box->y0 > box->y1)
-                abort();
-        }
-        for (size_t k = 0; d->labels && k < image->label_count; k++) {
-            int label = d->labels[image->first_label + k];
-            if (label < 0 || (size_t)label >= d->class_count)
-                abort();
-        }
-    }
-}
+    char below[100], path[200];
 
-static void try_open(const struct layout *layout, bool several)
-{
-    char path[200];
-    struct adl_error err = {0};
-    snprintf(path, sizeof path, "%s/%s", root, layout->dir);
-    const struct adl_dataset_options options = {
-        .dir = path, .split = layout->split, .multi_label = several};
-    struct adl_dataset *d = adl_dataset_open(&options, &err);
-
-    if (d)
-        check(d);
-    else if (err.kind == ADL_ERR_NONE || err.kind == ADL_ERR_INTERNAL)
-        abort();
-    adl_dataset_free(d);
+    snprintf(below, sizeof below, "%s/%s", dir, name);
+    scratch_path(path, below);
+    if (size > 0)
+        scratch_put(below, data, size);
+    else
+        remove(path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const size_t count = sizeof layouts / sizeof *layouts, blocks = adl_mem_stats().live_blocks;
+    char path[200];
 
     set_up();
     if (size == 0)
@@ -141,10 +75,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const uint8_t *stop = next < end ? memchr(next, '\f', (size_t)(end - next)) : NULL;
         if (!stop)
             stop = end;
-        put(layout->dir, layout->files[i], next, (size_t)(stop - next));
+        replace(layout->dir, layout->files[i], next, (size_t)(stop - next));
         next = stop < end ? stop + 1 : end;
     }
-    try_open(layout, data[0] / count % 2);
+    scratch_path(path, layout->dir);
+    adl_dataset_free(dataset_try(path, layout->split, data[0] / count % 2));
     if (adl_mem_stats().live_blocks != blocks)
         abort();
     return 0;
