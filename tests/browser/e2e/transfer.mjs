@@ -38,6 +38,17 @@ const it = (name, run) => test(name, { skip: why || false, timeout: 120000 }, ru
 const late = (page) => page.asked.filter((url) => url.includes('/late/')).length;
 const there = (page) => page.waitForSelector('html[data-late=there]', { state: 'attached' });
 
+/** Holds what is asked for at `urls` back until the function that this returns is called. */
+async function hold(page, urls) {
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await page.route(urls, async (route) => {
+        await held;
+        await route.continue();
+    });
+    return release;
+}
+
 it('the first view takes at most 60 kB', async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -90,12 +101,7 @@ it('the tools come with the first sign of a person, or the first picture', async
 
 it('what is done before the tools are there is done when they are', async () => {
     const page = await open(browser, server.url);
-    let release;
-    const held = new Promise((resolve) => { release = resolve; });
-    await page.route('**/late/**', async (route) => {
-        await held;
-        await route.continue();
-    });
+    const release = await hold(page, '**/late/**');
     await page.click('#card-open');
     await settle(page);
     assert.equal(await page.locator('#card').isVisible(), false);
@@ -115,25 +121,18 @@ it('what is done before the tools are there is done when they are', async () => 
 });
 
 it('what is done while the picture of the address is fetched is done when it is there', async () => {
-    const context = await browser.newContext();
-    context.setDefaultTimeout(30000);
-    const page = await context.newPage();
     let release;
-    const held = new Promise((resolve) => { release = resolve; });
-    await page.route('**/examples/**', async (route) => {
-        await held;
-        await route.continue();
-    });
     /* The examples on the empty page are held as well, so that the page is not loaded. */
-    await page.goto(`${server.url}?picture=examples/umbrella.jpg`, { waitUntil: 'domcontentloaded' });
-    await page.waitForSelector('#health[data-state=ready]', { state: 'attached' });
+    const page = await open(browser, `${server.url}?picture=examples/umbrella.jpg`, {
+        prepare: async (opened) => { release = await hold(opened, '**/examples/**'); },
+        until: 'domcontentloaded' });
     await page.click('#card-open');
     await page.keyboard.press('e');
     await settle(page);
     release();
     await page.waitForSelector('#correct-tools:not([hidden])');
     await page.waitForSelector('#card[open]');
-    await context.close();
+    await page.done();
 });
 
 it('a part that does not arrive is said', async () => {

@@ -67,9 +67,10 @@ export async function launch() {
 
 /** Opens a page in a context of its own and waits for what `ready` selects; `page.done()` at the end
  * says whether the console stayed empty and every request went to the server, or, of a page that is a
- * file, nowhere. */
+ * file, nowhere. `prepare(page)` is called before the page asks for anything; `until` is the event
+ * that ends the wait for its files. */
 export async function open(browser, url, { width = 1280, height = 900, allow = [],
-    ready = '#health[data-state=ready]', ...options } = {}) {
+    ready = '#health[data-state=ready]', prepare = () => {}, until = 'load', ...options } = {}) {
     const context = await browser.newContext({ viewport: { width, height }, ...options });
     context.setDefaultTimeout(30000);
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -79,7 +80,8 @@ export async function open(browser, url, { width = 1280, height = 900, allow = [
     page.on('console', (message) => said.push(message.text()));
     page.on('pageerror', (error) => said.push(String(error.stack)));
     page.on('request', (request) => asked.push(request.url()));
-    await page.goto(url);
+    await prepare(page);
+    await page.goto(url, { waitUntil: until });
     await page.waitForSelector(ready, { state: 'attached' });
     page.asked = asked;
     page.done = async () => {
