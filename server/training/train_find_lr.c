@@ -12,7 +12,12 @@
  * little in so few steps, and batch norm keeps it from growing far.
  *
  * The suggested rate is the one at which the smoothed loss falls steepest, over a tenth of the
- * steps, before it is lowest. At the lowest loss itself the rate is already too high. */
+ * steps, before it is lowest. At the lowest loss itself the rate is already too high.
+ *
+ * The rates below 2e-5 are no candidates, since they change nothing yet. Their losses tell where
+ * the loss begins, their mean, and by how much batches differ: s^2 = mean (loss_i - loss_(i-1))^2
+ * / 2. A fall of less than s is none: the smoothed loss of batches that no rate changes varies by a
+ * quarter of it, s sqrt((1 - b) / (1 + b)). */
 
 #include "server/training/train_find_lr.h"
 
@@ -30,16 +35,27 @@
  * and guessing's. */
 #define OF_LOWEST 4
 #define OF_FIRST 1.5
+#define FLAT_BELOW 2e-5
 
 bool adl_train_choose_rate(struct adl_train_rates *rates)
 {
-    size_t reach = ADL_MAX(rates->count / 20, 1), lowest = 0, steepest = 0;
-    double fall = 0;
+    size_t reach = ADL_MAX(rates->count / 20, 1), flat = 0;
+    double fall = 0, first = 0, differences = 0;
 
-    for (size_t i = 1; i < rates->count; i++)
+    while (flat < rates->count && rates->rates[flat] < FLAT_BELOW)
+        flat++;
+    if (flat < 2 || rates->count <= flat)
+        return false;
+    size_t lowest = flat, steepest = 0;
+    for (size_t i = 0; i < flat; i++) {
+        first += rates->losses[i] / (double)flat;
+        differences += i > 0 ? pow(rates->losses[i] - rates->losses[i - 1], 2) : 0;
+    }
+    double noise = sqrt(differences / (double)(flat - 1) / 2);
+    for (size_t i = flat; i < rates->count; i++)
         if (rates->smoothed[i] < rates->smoothed[lowest])
             lowest = i;
-    for (size_t i = reach; i + reach <= lowest; i++) {
+    for (size_t i = ADL_MAX(flat, reach); i + reach <= lowest; i++) {
         double difference = rates->smoothed[i - reach] - rates->smoothed[i + reach];
         if (difference > fall) {
             fall = difference;
@@ -48,7 +64,7 @@ bool adl_train_choose_rate(struct adl_train_rates *rates)
     }
     rates->lowest = rates->rates[lowest];
     rates->suggested = rates->rates[steepest];
-    return steepest > 0;
+    return steepest > 0 && first - rates->smoothed[lowest] > noise;
 }
 
 static int allocate(struct adl_train_rates *rates, size_t steps, struct adl_error *err)
@@ -150,8 +166,9 @@ int adl_train_find_rate(struct adl_train_run *run, struct adl_train_rates *rates
         return -1;
     if (!adl_train_choose_rate(rates))
         return adl_fail(err, ADL_ERR_LIMIT,
-                        "the loss falls at no learning rate from %g to %g; look at the data, or "
-                        "take more steps (--find-lr-steps)",
+                        "the loss falls at no learning rate from %g to %g by more than batches "
+                        "differ; take larger batches or more steps (--find-lr-steps), or look at "
+                        "the data",
                         LOWEST_RATE, rates->count ? rates->rates[rates->count - 1] : 0);
     return 0;
 }
