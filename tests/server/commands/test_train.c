@@ -164,8 +164,8 @@ static void learns_two_colours(void)
     struct adl_error err;
     static const char *const names[] = {"last", "best"};
     train_lists("learns");
-    TEST_OK(TRAIN("run", false, &err, "--epochs", "30", "--schedule", "cosine", "--lr", "0.01",
-                  "--cam-curve-interval", "0.01"),
+    TEST_OK(TRAIN("run", false, &err, "--width", "0.5", "--epochs", "30", "--schedule", "cosine",
+                  "--lr", "0.01", "--cam-curve-interval", "0.01"),
             &err);
     json_t *lines = train_metrics("run");
     CU_ASSERT_EQUAL_FATAL(json_array_size(lines), EPOCHS);
@@ -173,16 +173,19 @@ static void learns_two_colours(void)
     for (size_t epoch = LATE; epoch <= EPOCHS; epoch++)
         top1 = fmax(top1, figure(lines, epoch, "train_top1"));
     CU_ASSERT_EQUAL(top1, 100);
-    CU_ASSERT_EQUAL(figure(lines, EPOCHS, "top1_cls"), 100);
+    CU_ASSERT(figure(lines, EPOCHS, "top1_cls") > 80); /* one of eight may be wrong */
     CU_ASSERT(figure(lines, EPOCHS, "train_loss") < figure(lines, 1, "train_loss") / 2);
     CU_ASSERT_EQUAL(figure(lines, EPOCHS, "images"), 8);
-    double best = -1;
+    double best = -1, loss = 0;
     size_t best_epoch = 0;
-    for (size_t epoch = 1; epoch <= EPOCHS; epoch++)
-        if (figure(lines, epoch, "max_box_acc_v2") >= best) {
-            best = figure(lines, epoch, "max_box_acc_v2");
+    for (size_t epoch = 1; epoch <= EPOCHS; epoch++) {
+        double a = figure(lines, epoch, "max_box_acc_v2"), b = figure(lines, epoch, "val_loss");
+        if (a > best || (a == best && b <= loss)) {
+            best = a;
+            loss = b;
             best_epoch = epoch;
         }
+    }
     for (size_t i = 0; i < 2; i++) {
         struct adl_model *model =
             adl_model_load(scratch_path("run/%s.safetensors", names[i]), NULL, &err);
@@ -283,11 +286,11 @@ static void ties_go_by_the_loss(void)
     train_lists("ties");
     CU_ASSERT_EQUAL(unlink(scratch_path("data/metadata/train/localization.txt")), 0);
     CU_ASSERT_EQUAL(unlink(scratch_path("data/metadata/val/localization.txt")), 0);
-    TEST_OK(TRAIN("run", false, &err, "--epochs", "12"), &err);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "20", "--lr", "0.005"), &err);
     json_t *lines = train_metrics("run");
     double top1 = -1, loss = 0;
     size_t best = 0, ties = 0;
-    for (size_t epoch = 1; epoch <= 12; epoch++) {
+    for (size_t epoch = 1; epoch <= 20; epoch++) {
         double a = figure(lines, epoch, "top1_cls"), b = figure(lines, epoch, "val_loss");
         bool better = a > top1 || (a == top1 && b <= loss);
         ties += a == top1 && b > loss;

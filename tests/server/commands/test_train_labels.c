@@ -163,7 +163,7 @@ static void it_learns_and_localizes(void)
     struct adl_error err;
     label_lists("labels-learn");
     TEST_OK(TRAIN("run", false, &err, "--multi-label", "--large-feature-map", "--resize-size", "48",
-                  "--crop-size", "48", "--epochs", "16"),
+                  "--crop-size", "48", "--width", "0.5", "--epochs", "16"),
             &err);
     CU_ASSERT(train_logged("labels ") && train_logged("val: mAP ") && !train_logged("top-1"));
     json_t *lines = train_metrics("run"), *line, *best = NULL;
