@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
-import { missing, model, root, serve } from '../support/browser.mjs';
+import { missing, model, patience, root, serve } from '../support/browser.mjs';
 import { launchFirefox, missingFirefox, openInFirefox } from '../support/firefox.mjs';
 import { makeData, train } from '../support/run.mjs';
 
@@ -27,7 +27,7 @@ if (!why) {
         server = await serve([['default', model]], ['--annotations', join(folder, 'boxes'),
             '--runs', join(folder, 'runs')]);
         firefox = await launchFirefox();
-    }, { timeout: 120000 });
+    }, { timeout: patience });
     after(async () => {
         await firefox?.close();
         server?.stop();
@@ -35,7 +35,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 180000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const keep = async (page, name) => {
     if (process.env.OUT) {
         mkdirSync(process.env.OUT, { recursive: true });

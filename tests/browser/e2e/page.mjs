@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
 import {
-    accessible, add, colours, launch, missing, model, open, program, root, serve, settle, shot,
+    accessible, add, colours, launch, missing, model, open, patience, program, root, serve, settle, shot,
 } from '../support/browser.mjs';
 
 const why = missing();
@@ -35,7 +35,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 120000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const text = (page, id) => page.locator(`#${id}`).textContent();
 const query = (page) => new URLSearchParams(new URL(page.url()).search);
 
@@ -155,7 +155,7 @@ it('a view survives a reload, pictures included', async () => {
     /* A picture that the server has needs nothing but the address. */
     const starfish = `${server.url}?picture=examples/starfish.jpg`;
     const served = await open(browser, `${starfish}&boxes=all&model=gone&beside=gone&difference=yes`);
-    await served.waitForSelector('#boxes .box-place', { timeout: 10000 });
+    await served.waitForSelector('#boxes .box-place');
     assert.equal(await served.locator('[name=regions][value=all]').isChecked(), true);
     /* Models that the server does not have are left. */
     await inAddress(served, '^\\?picture=examples/starfish.jpg&boxes=all$');
@@ -164,7 +164,7 @@ it('a view survives a reload, pictures included', async () => {
     const beside = await open(browser, `${starfish}&beside=layered&beside_class=no+such`,
         { allow: [/status of 400/] });
     await beside.waitForFunction(() => document.querySelectorAll('#compare-found li')[1]
-        ?.textContent === 'layeredThe model does not have this class', null, { timeout: 10000 });
+        ?.textContent === 'layeredThe model does not have this class');
     await beside.done();
 });
 
@@ -417,7 +417,7 @@ it('on a phone the picture stays in view, its threshold beneath it', async () =>
     await page.locator('#strip > li:nth-child(2) .thumb').scrollIntoViewIfNeeded();
     const corner = await page.locator('#strip > li:nth-child(2) .thumb').boundingBox();
     await page.touchscreen.tap(corner.x + corner.width - 4, corner.y + 4);
-    await page.waitForSelector('#strip > li:nth-child(2)[aria-current] .thumb-remove', { timeout: 5000 });
+    await page.waitForSelector('#strip > li:nth-child(2)[aria-current] .thumb-remove');
     assert.equal(await page.locator('#strip > li').count(), 3);
     await page.tap('#strip > li:nth-child(2) .thumb-remove');
     await page.waitForFunction(() => document.querySelectorAll('#strip > li').length === 2);
@@ -448,7 +448,7 @@ it('a server that wants a token gets it, and nothing is lost meanwhile', async (
         await page.waitForSelector('#strip > li[data-status=waiting]');
         await page.fill('#token', '“open-sesame”');
         await page.keyboard.press('Enter');
-        await page.waitForSelector('#token-wrong:not([hidden])', { timeout: 5000 });
+        await page.waitForSelector('#token-wrong:not([hidden])');
         await page.fill('#token', 'wrong');
         await Promise.all([page.waitForResponse('**/models'), page.keyboard.press('Enter')]);
         await page.waitForSelector('#token-wrong:not([hidden])');
@@ -490,8 +490,7 @@ it('a model that is replaced is asked about all pictures again', async () => {
         assert.equal(asked('/localize'), 1);
         await page.setInputFiles('#files', [examples[1]]);
         /* The answer about the second picture tells; then the first one is asked about again. */
-        await page.waitForFunction(() => document.getElementById('threshold-out').textContent === '0.50',
-            null, { timeout: 10000 });
+        await page.waitForFunction(() => document.getElementById('threshold-out').textContent === '0.50');
         await page.waitForFunction(() => [...document.querySelectorAll('#strip > li[data-status=done]')]
             .length === 2);
         await settle(page);

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
-import { accessible, colours, launch, missing, open, root, serve, settle, shot } from '../support/browser.mjs';
+import { accessible, colours, launch, missing, open, patience, root, serve, settle, shot } from '../support/browser.mjs';
 
 const why = missing();
 let browser;
@@ -22,7 +22,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 120000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const about = (options) => open(browser, `${server.url}about`, { ready: '#demo:not([hidden])', ...options });
 const text = (page, id) => page.locator(`#${id}`).textContent();
 

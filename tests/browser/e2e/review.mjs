@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
 import {
-    accessible, add, launch, missing, model, open, root, serve, settle, shot,
+    accessible, add, launch, missing, model, open, patience, root, serve, settle, shot,
 } from '../support/browser.mjs';
 
 const why = missing();
@@ -31,7 +31,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 240000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 
 /** The boxes that the list shows: label and size. */
 async function listed(page) {
@@ -184,7 +184,7 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     await page.route('**/annotations/umbrella.jpg', refuse);
     await page.click('#send');
     await page.waitForFunction(() => document.getElementById('send-note').textContent ===
-        'umbrella.jpg: a label is too long', null, { timeout: 10000 });
+        'umbrella.jpg: a label is too long');
     assert.deepEqual(readdirSync(join(kept, 'set/images')).sort(), names.slice(1).sort());
     await page.unroute('**/annotations/umbrella.jpg', refuse);
     await page.click('#send');
@@ -209,8 +209,7 @@ it('boxes are drawn, changed, taken back and kept', async () => {
     await page.fill('#box-label', `${'a'.repeat(199)} 상자`);
     await page.press('#box-label', 'Enter');
     await page.click('#send');
-    await page.waitForFunction(() => /^Everything|:/.test(document.getElementById('send-note').textContent),
-        null, { timeout: 10000 });
+    await page.waitForFunction(() => /^Everything|:/.test(document.getElementById('send-note').textContent));
     assert.match(await page.textContent('#send-note'), /Everything/);
     const { boxes } = await (await fetch(new URL('annotations/umbrella-2.jpg', server.url))).json();
     assert.equal(boxes[0].label, 'a'.repeat(199));

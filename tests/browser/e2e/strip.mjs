@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
 import {
-    accessible, add, launch, missing, open, root, serve, settle, shot,
+    accessible, add, launch, missing, open, patience, root, serve, settle, shot,
 } from '../support/browser.mjs';
 
 const why = missing();
@@ -34,7 +34,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 300000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const text = (page, id) => page.locator(`#${id}`).textContent();
 const titles = (page) => page.$$eval('#strip > li .thumb', (list) => list.map(({ title }) => title));
 
@@ -60,7 +60,7 @@ it('hundreds of pictures have few elements, and are stopped, filtered and ordere
     });
     await page.setInputFiles('#files', many(220));
     await page.waitForFunction(() => /of 220 analysed/.test(
-        document.getElementById('strip-count').textContent), null, { timeout: 120000 });
+        document.getElementById('strip-count').textContent));
     const elements = await page.locator('#strip > li').count();
     assert.ok(elements >= 8 && elements < 30, `${elements} elements`);
     /* For the stage and for the strip. */
@@ -153,7 +153,7 @@ it('after a reload the pictures of the visit are there in their order, and no ot
     const wanted = await titles(page);
     assert.equal(wanted[5], 'starfish.jpg');
     assert.equal(wanted[10], 'picture 11.jpg');
-    await page.waitForFunction(() => /picture=/.test(location.search), null, { timeout: 2000 });
+    await page.waitForFunction(() => /picture=/.test(location.search));
     /* What was kept long ago. */
     const long = Date.now() - 31 * 86400000;
     await stored(page, 'pictures', [{ id: 'a', visits: [['x', long]] },
@@ -161,8 +161,7 @@ it('after a reload the pictures of the visit are there in their order, and no ot
     await stored(page, 'notes', [{ id: 'a', verdict: '' }, { id: 'b', verdict: 'corrected', boxes: [] }]);
     for (const address of ['', `${server.url}?picture=examples/starfish.jpg`]) {
         await (address ? page.goto(address) : page.reload());
-        await page.waitForFunction(() => document.querySelectorAll('#strip > li').length >= 11,
-            null, { timeout: 5000 });
+        await page.waitForFunction(() => document.querySelectorAll('#strip > li').length >= 11);
         await settle(page);
         assert.deepEqual(await titles(page), wanted);
     }
@@ -199,8 +198,7 @@ it('a folder is read as a whole, and its pictures alone', async () => {
         };
     });
     await page.setInputFiles('#folder', join(folder, 'zoo'));
-    await page.waitForFunction(() => document.querySelectorAll('#strip > li[data-status=done]').length === 2,
-        null, { timeout: 10000 });
+    await page.waitForFunction(() => document.querySelectorAll('#strip > li[data-status=done]').length === 2);
     await page.waitForFunction(() => document.getElementById('strip-count').textContent === '2 pictures');
     assert.equal(await page.locator('#strip > li[aria-current]').count(), 1);
     assert.deepEqual(await titles(page), ['zoo/b.jpg', 'zoo/deep/a.jpg']);
@@ -236,7 +234,7 @@ it('what the server does not read is sent as a JPEG', async () => {
     /* What browsers show in an <img> alone is on the stage too, and is saved. */
     await add(page, [join(root, 'web/examples/starfish.svg')]);
     await page.waitForFunction(() => /^starfish.svg: /.test(
-        document.getElementById('canvas').getAttribute('aria-label')), null, { timeout: 5000 });
+        document.getElementById('canvas').getAttribute('aria-label')));
     const [overlay] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
     assert.equal(overlay.suggestedFilename(), 'starfish-overlay.png');
     await add(page, [{ name: 'no picture.xyz', mimeType: '', buffer: Buffer.from('no picture') }]);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { accessible, launch, missing, model, open, serve, settle, shot } from '../support/browser.mjs';
+import { accessible, launch, missing, model, open, patience, serve, settle, shot } from '../support/browser.mjs';
 import { makeData, train } from '../support/run.mjs';
 
 const why = missing();
@@ -33,7 +33,7 @@ if (!why) {
     });
 }
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 180000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const visit = (path, options) => open(browser, `${server.url}${path}`,
     { ready: '#status[data-state=live]', ...options });
 
@@ -109,7 +109,7 @@ it('the slider goes through the epochs, and layers show what they hide', async (
     await Promise.all([page.waitForEvent('requestfailed'), page.reload()]);
     await settle(page);
     await page.evaluate(() => window.dispatchEvent(new Event('hashchange')));
-    await page.waitForFunction(() => document.querySelectorAll('.sight').length === 12, null, { timeout: 10000 });
+    await page.waitForFunction(() => document.querySelectorAll('.sight').length === 12);
     const last = await image(page);
     await scrub(page, 0);
     await showing(page, ['adl, epoch 1']);

@@ -6,7 +6,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
-import { launch, missing, open, root, serve, settle } from '../support/browser.mjs';
+import { launch, missing, open, patience, root, serve, settle } from '../support/browser.mjs';
 
 const why = missing();
 const example = join(root, 'web/examples/umbrella.jpg');
@@ -34,7 +34,7 @@ const transferred = (url, coding) => new Promise((resolve, reject) => {
     }).on('error', reject);
 });
 
-const it = (name, run) => test(name, { skip: why || false, timeout: 120000 }, run);
+const it = (name, run) => test(name, { skip: why || false, timeout: patience }, run);
 const late = (page) => page.asked.filter((url) => url.includes('/late/')).length;
 const there = (page) => page.waitForSelector('html[data-late=there]', { state: 'attached' });
 

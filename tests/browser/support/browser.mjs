@@ -12,6 +12,9 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const program = process.env.ADL_SERVER ?? join(root, 'build/adl-server');
 export const model = process.env.ADL_TEST_MODEL ?? join(root, 'models/default.safetensors');
+/** How long, in milliseconds, a test may take, and a wait in it: they end what hangs. Nothing that is
+ * tested here is a matter of time, and a machine with other work takes many times what an idle one does. */
+export const patience = 600000;
 const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** An npm package from the directory that `.ci/deps browser` fills, or from NODE_PATH. */
@@ -62,7 +65,7 @@ export async function launch() {
     const path = npm('playwright-core');
     const { chromium } = createRequire(path)(path);
     return chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--disable-gpu',
-        '--disable-dev-shm-usage'] });
+        '--disable-dev-shm-usage'], timeout: patience / 4 });
 }
 
 /** Opens a page in a context of its own and waits for what `ready` selects; `page.done()` at the end
@@ -72,7 +75,7 @@ export async function launch() {
 export async function open(browser, url, { width = 1280, height = 900, allow = [],
     ready = '#health[data-state=ready]', prepare = () => {}, until = 'load', ...options } = {}) {
     const context = await browser.newContext({ viewport: { width, height }, ...options });
-    context.setDefaultTimeout(30000);
+    context.setDefaultTimeout(patience / 4);
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     const page = await context.newPage();
     const said = [];

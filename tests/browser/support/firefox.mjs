@@ -9,6 +9,8 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { patience } from './browser.mjs';
+
 const firefoxPath = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 
 /** Why there is no Firefox to test with, or ''. */
@@ -78,7 +80,7 @@ export async function launchFirefox() {
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1' } });
     let said = '';
     const address = await new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`Firefox does not answer: ${said}`)), 60000);
+        const timer = setTimeout(() => reject(new Error(`Firefox does not answer: ${said}`)), patience / 4);
         child.stderr.on('data', (data) => {
             said += data;
             const found = /WebDriver BiDi listening on (ws:\S+)/.exec(said);
@@ -148,7 +150,7 @@ export async function openInFirefox(firefox, url, { width = 1280, height = 900 }
         return JSON.parse(result.value);
     };
     const waitFor = async (run, ...args) => {
-        for (let tries = 0; tries < 600; tries++) {
+        for (const begin = Date.now(); Date.now() - begin < patience / 4;) {
             const value = await evaluate(run, ...args);
             if (value) return value;
             await new Promise((resolve) => { setTimeout(resolve, 50); });
