@@ -157,15 +157,18 @@ static void a_token_is_one_client(void)
         test_send(fds[i], slow, length - 1);
     }
     poll(NULL, 0, 100);
-    for (int i = 0; i <= PLACES; i++) {
-        if (i == PLACES)
-            poll(NULL, 0, 50);
+    for (int i = 0; i <= PLACES; i++)
         test_send(fds[i], slow + length - 1, 1);
-    }
+    /* Whichever comes last, one is refused. */
+    int answered = 0, refused = 0;
     for (int i = 0; i <= PLACES; i++) {
-        CU_ASSERT_EQUAL(test_next_status(fds[i]), i < PLACES ? 200 : 503);
+        int status = test_next_status(fds[i]);
+        answered += status == 200;
+        refused += status == 503;
         close(fds[i]);
     }
+    CU_ASSERT_EQUAL(answered, PLACES);
+    CU_ASSERT_EQUAL(refused, 1);
     adl_free(slow);
     test_service_close(&service);
 }
