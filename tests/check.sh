@@ -4,8 +4,10 @@
 # BUILD/check/ and shown where something failed. The end repeats which stages
 # failed, then what was skipped and why, then the sum.
 #
-# From the environment: MAKE BUILD OBJ PROGRAM UNIT, SAN for a flavour, and SLOW=1 for the
-# tests of whole networks under a sanitizer as well.
+# From the environment: MAKE BUILD OBJ PROGRAM UNIT, SAN for a flavour, SLOW=1 for the
+# tests of whole networks under a sanitizer as well, and AGAIN=1 for a machine that other work may
+# slow down many times: a script that fails runs once more, and so do a few unit tests that fail
+# (unit-tests --again). Both are reported; those that pass then count as passed.
 # Arguments select suites or tests: then only the unit tests run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -35,8 +37,14 @@ count() {
     passed=$((passed + $2))
     failed=$((failed + $3))
     skipped=$((skipped + ${4:-0}))
-    [ "$3" -eq 0 ] || failures+=("$1: $3 failed; all of its output: $5")
+    [ "$3" -eq 0 ] || failures+=("$1: $3 failed; all of its output: $5" "$(failed_tests "$5")")
     [ "${4:-0}" -eq 0 ] || skips+=("$1: $4 skipped$(reasons "$5")")
+}
+
+# The failed tests of a log, and where those of the unit tests failed.
+failed_tests() {
+    grep -hE -A 3 '^ *(FAIL|not ok) ' "$1" | grep -E '^ *(FAIL|not ok) |\.c:[0-9]+: ' | head -n 12 |
+        sed 's/^ */    /'
 }
 
 # What a log gives as reasons, in lines like "    skipped: REASON".
@@ -52,14 +60,35 @@ skip() {
     skips+=("$1: $2")
 }
 
+# run LOG COMMAND...: keeps its output, and its status. With AGAIN=1, a script runs once more if it
+# fails; LOG.first then has what it said.
+run() {
+    local log=$1 status
+    shift
+    rm -f "$log.first"
+    timeout --kill-after=10 $((60 * limit_minutes)) "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    if [ "${AGAIN:-}" = 1 ] && [ "$status" != 0 ] && [ "$status" != 77 ] && [[ $1 == *.sh ]]; then
+        mv "$log" "$log.first"
+        timeout --kill-after=10 $((60 * limit_minutes)) "$@" >"$log" 2>&1 </dev/null
+        status=$?
+    fi
+    return "$status"
+}
+
 # stage NAME COMMAND...: runs it, reads its last line.
 stage() {
     local name=$1 status last log
     log=$logs/${name//[^a-z0-9.]/-}.log
     stage_start=$SECONDS
     shift
-    timeout --kill-after=10 $((60 * limit_minutes)) "$@" >"$log" 2>&1 </dev/null
+    run "$log" "$@"
     status=$?
+    if [ -e "$log.first" ]; then
+        echo "  $name failed and ran once more; its first output: $log.first"
+        failed_tests "$log.first"
+    fi
+    grep -F 'passed the second time' "$log"
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
     if [ "$status" = 77 ]; then
         skip "$name" "$(tail -n 1 "$log" | sed 's/.*skipped: //')"
@@ -91,13 +120,14 @@ begin() {
     local file=$logs/$1
     shift
     rm -f "$file.status"
-    ("$@" >"$file.begun" 2>&1 </dev/null
+    (run "$file.begun" "$@"
         echo $? >"$file.status") &
 }
 
 finish() {
     # shellcheck disable=SC2016 # expanded by the shell that waits
     stage "$1" bash -c 'until [ -s "$1.status" ]; do sleep 0.2; done
+        [ ! -e "$1.begun.first" ] || mv "$1.begun.first" "$1.log.first"
         cat "$1.begun"
         exit "$(cat "$1.status")"' wait "$logs/$1"
 }
@@ -106,6 +136,7 @@ finish() {
 # can handle. One process for each processor, and then one for the tests that fail if
 # something takes long (TEST_ALONE).
 unit=("$UNIT" --jobs "$(nproc)")
+[ "${AGAIN:-}" != 1 ] || unit+=(--again)
 # A container may not be allowed to change it; what it has may do.
 [[ $SAN == *thread* ]] && setarch "$(uname -m)" -R true 2>/dev/null &&
     unit=(setarch "$(uname -m)" -R "${unit[@]}")
@@ -212,7 +243,7 @@ if [ -z "$SAN" ] && [ $# -eq 0 ]; then
 fi
 if [ ${#failures[@]} -gt 0 ]; then
     echo 'FAIL:'
-    printf '  %s\n' "${failures[@]}"
+    printf '  %s\n' "${failures[@]}" | grep -v '^ *$'
 fi
 echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
 [ "$failed" -eq 0 ]

@@ -1,6 +1,6 @@
 /* Runs the unit tests.
  *
- *     unit-tests [--quick] [--jobs N] [NAME...]
+ *     unit-tests [--quick] [--jobs N] [--again] [NAME...]
  *
  * Runs all tests, or those whose suite or own name contains a NAME. With --quick
  * the tests marked TEST_SLOW are left out, and under a sanitizer, without SLOW=1 in
@@ -13,7 +13,12 @@
  * no process has taken. They are processes and not threads so that tests stay independent of each
  * other: injected allocation failures, signals and the environment affect a whole process. The
  * tests marked TEST_ALONE follow one after another in a separate process; with --quick they run
- * among the others, because running them afterwards would take longer than all other tests. */
+ * among the others, because running them afterwards would take longer than all other tests.
+ *
+ * With --again, which needs --jobs, a few tests that failed run once more at the end, one after
+ * another, and those that pass then count as passed and are listed. It is for machines that other
+ * work may slow down many times: many tests start servers and clients and wait for them. What ends
+ * the process, a crash or a sanitizer's report, always counts as a failure. */
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
@@ -205,14 +210,15 @@ static double now_seconds(void)
 }
 
 enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
-enum { MAX_JOBS = 64, BLOCK_BYTES = 1 << 16 };
+/* More failures than MAX_AGAIN are no accident. */
+enum { MAX_JOBS = 64, BLOCK_BYTES = 1 << 16, MAX_AGAIN = 8 };
 
-/* A part of the tests that were selected by name: all, those not marked TEST_ALONE, or those
- * marked so. */
-enum selection { SELECT_ALL, SELECT_OTHERS, SELECT_ALONE };
+/* A part of the tests that were selected by name: all, those not marked TEST_ALONE, those marked
+ * so, or those that failed. */
+enum selection { SELECT_ALL, SELECT_OTHERS, SELECT_ALONE, SELECT_FAILED };
 
 static struct {
-    bool quick;
+    bool quick, again;
     int jobs; /* 1: this process runs the tests itself */
     char **names;
 } options = {.jobs = 1};
@@ -222,7 +228,46 @@ static struct progress {
     atomic_uint next; /* index of the first selected test that no process has taken */
     atomic_uint counts[VERDICTS], left_out, unwatched;
     const char *running[MAX_JOBS]; /* the test of each process, NULL after the last */
+    atomic_uint failures;
+    CU_TestFunc failed[MAX_AGAIN]; /* the first of them */
 } * progress;
+
+static bool has_failed(const CU_TestInfo *test)
+{
+    for (unsigned i = 0; i < progress->failures && i < MAX_AGAIN; i++)
+        if (progress->failed[i] == test->pTestFunc)
+            return true;
+    return false;
+}
+
+/* Whether a test is of this part. */
+static bool is_of(enum selection selection, const CU_TestInfo *test)
+{
+    switch (selection) {
+    case SELECT_ALL: return true;
+    case SELECT_OTHERS: return !has_mark(test, alone_tests);
+    case SELECT_ALONE: return has_mark(test, alone_tests);
+    case SELECT_FAILED: return has_failed(test);
+    }
+    return false;
+}
+
+/* Counts the verdict about a test. One that passes after it failed is no failure any more. */
+static void count(enum selection selection, const char *suite, const CU_TestInfo *test,
+                  enum verdict verdict)
+{
+    if (selection == SELECT_FAILED) {
+        if (verdict == FAILED)
+            return;
+        atomic_fetch_sub(&progress->counts[FAILED], 1);
+        printf("  passed the second time: %s: %s\n", suite, test->pName);
+    } else if (verdict == FAILED) {
+        unsigned index = atomic_fetch_add(&progress->failures, 1);
+        if (index < MAX_AGAIN)
+            progress->failed[index] = test->pTestFunc;
+    }
+    atomic_fetch_add(&progress->counts[verdict], 1);
+}
 
 /* Runs one test and prints its verdict and its failures. If there are several processes, prints
  * the suite as well, because the lines of different suites are mixed. */
@@ -258,8 +303,7 @@ static void run_tests(int job, enum selection selection)
         for (const CU_TestInfo *test = s->tests; test->pName; test++) {
             if (!is_selected(s->name, test->pName, options.names))
                 continue;
-            if (selection != SELECT_ALL &&
-                has_mark(test, alone_tests) != (selection == SELECT_ALONE))
+            if (!is_of(selection, test))
                 continue;
             if (options.quick && has_mark(test, slow_tests)) {
                 left_out++;
@@ -275,13 +319,14 @@ static void run_tests(int job, enum selection selection)
                 printf("%s\n", s->name);
             titled = true;
             progress->running[job] = test->pName;
-            atomic_fetch_add(&progress->counts[run_test(suite, test)], 1);
+            count(selection, s->name, test, run_test(suite, test));
             fflush(stdout);
             mine = atomic_fetch_add(&progress->next, 1);
         }
     }
     progress->running[job] = NULL;
-    progress->left_out = left_out; /* the same in every process of a selection */
+    if (selection != SELECT_FAILED)
+        progress->left_out = left_out; /* the same in every process of a selection */
     progress->unwatched = ADL_MAX(unwatched, progress->unwatched);
     CU_cleanup_registry();
     remove_tree(tmp_dir);
@@ -323,6 +368,8 @@ static bool read_options(int argc, char **argv)
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (!strcmp(argv[i], "--quick"))
             options.quick = true;
+        else if (!strcmp(argv[i], "--again"))
+            options.again = true;
         else if (!strcmp(argv[i], "--jobs") && i + 1 < argc)
             options.jobs = atoi(argv[++i]);
         else
@@ -339,7 +386,7 @@ int main(int argc, char **argv)
     struct adl_error err = {0};
 
     if (!read_options(argc, argv)) {
-        fprintf(stderr, "usage: unit-tests [--quick] [--jobs N] [NAME...]\n");
+        fprintf(stderr, "usage: unit-tests [--quick] [--jobs N] [--again] [NAME...]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -360,6 +407,9 @@ int main(int argc, char **argv)
         run_in_processes(options.jobs, SELECT_OTHERS);
         run_in_processes(1, SELECT_ALONE);
     }
+    if (options.again && options.jobs > 1 && progress->failures > 0 &&
+        progress->failures <= MAX_AGAIN)
+        run_in_processes(1, SELECT_FAILED);
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
     unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;
