@@ -3,7 +3,8 @@
 VERSION := $(shell cat VERSION)
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-CFLAGS ?= -O2 -g
+# With a sanitizer's checks, half of the time of .ci/run was compiling at -O2.
+CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
@@ -107,8 +108,8 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) -lcunit $(LDLIBS)
 
-# With a sanitizer's checks, Winograd's unrolled loops take minutes to compile at -O3.
-WINOGRAD_O := $(if $(SAN),-O1,-O3)
+# With a sanitizer's checks, unrolled loops take minutes to compile at -O3.
+LOOPS_O := $(if $(SAN),-O1,-O3)
 # So would tiles of many pixels (grouped_loops.h, depthwise_wide_loops.h).
 TILES := $(if $(SAN),-DADL_SMALL_TILES)
 # Only the kernel files, and one that resizes, may use instructions beyond the baseline of the
@@ -117,34 +118,34 @@ TILES := $(if $(SAN),-DADL_SMALL_TILES)
 ifeq ($(ARCH),x86_64)
 FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
 FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
-FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2) $(TILES)
-FLAGS_engine/kernels/avx2_strassen.c := -O3 $(FLAGS_avx2)
-FLAGS_engine/kernels/avx2_winograd.c := $(WINOGRAD_O) $(FLAGS_avx2)
-FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512) $(TILES)
-FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
-FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
+FLAGS_engine/kernels/avx2.c := $(LOOPS_O) $(FLAGS_avx2) $(TILES)
+FLAGS_engine/kernels/avx2_strassen.c := $(LOOPS_O) $(FLAGS_avx2)
+FLAGS_engine/kernels/avx2_winograd.c := $(LOOPS_O) $(FLAGS_avx2)
+FLAGS_engine/kernels/avx512.c := $(LOOPS_O) $(FLAGS_avx512) $(TILES)
+FLAGS_engine/kernels/avx512_strassen.c := $(LOOPS_O) $(FLAGS_avx512)
+FLAGS_engine/kernels/avx512_winograd.c := $(LOOPS_O) $(FLAGS_avx512)
 # The last bits of 8-bit inference are defined without FMA (engine/kernels/int8.h).
-FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
-FLAGS_engine/kernels/avx2_vnni_int8.c := -O3 -mavx2 -mavxvnni
-FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512bw -mavx512vl \
+FLAGS_engine/kernels/avx2_int8.c := $(LOOPS_O) -mavx2
+FLAGS_engine/kernels/avx2_vnni_int8.c := $(LOOPS_O) -mavx2 -mavxvnni
+FLAGS_engine/kernels/avx512_int8.c := $(LOOPS_O) -mavx2 -mavx512f -mavx512bw -mavx512vl \
 	-mavx512vnni
 # Resizing has no sums that could be contracted.
 FLAGS_engine/image/resize_avx2.c := -mavx2
-FLAGS_engine/kernels/avx512_bf16.c := -O3 $(FLAGS_avx512) -mavx512bw -mavx512bf16
+FLAGS_engine/kernels/avx512_bf16.c := $(LOOPS_O) $(FLAGS_avx512) -mavx512bw -mavx512bf16
 else ifeq ($(ARCH),aarch64)
 # Every processor of 64 bits has NEON and FMA.
-FLAGS_engine/kernels/neon.c := -O3 -ffp-contract=fast $(TILES)
-FLAGS_engine/kernels/neon_strassen.c := -O3 -ffp-contract=fast
-FLAGS_engine/kernels/neon_winograd.c := $(WINOGRAD_O) -ffp-contract=fast
-FLAGS_engine/kernels/neon_dot_int8.c := -O3 -march=armv8.2-a+dotprod
+FLAGS_engine/kernels/neon.c := $(LOOPS_O) -ffp-contract=fast $(TILES)
+FLAGS_engine/kernels/neon_strassen.c := $(LOOPS_O) -ffp-contract=fast
+FLAGS_engine/kernels/neon_winograd.c := $(LOOPS_O) -ffp-contract=fast
+FLAGS_engine/kernels/neon_dot_int8.c := $(LOOPS_O) -march=armv8.2-a+dotprod
 endif
-FLAGS_engine/kernels/generic.c := -O3 $(TILES)
+FLAGS_engine/kernels/generic.c := $(LOOPS_O) $(TILES)
 # The vectors that GCC 12 makes of its matrix product read rows that do not exist.
-FLAGS_engine/kernels/generic_int8.c := -O3 -fno-tree-vectorize
+FLAGS_engine/kernels/generic_int8.c := $(LOOPS_O) -fno-tree-vectorize
 # Class maps are made while the engine waits, and loops over enlarged maps are much of what a small
 # network leaves to do.
-$(foreach f,boxes cam localize map_rule scoremap,$(eval FLAGS_engine/wsol/$f.c := -O3))
-FLAGS_engine/plan/class_weights.c := -O3
+$(foreach f,boxes cam localize map_rule scoremap,$(eval FLAGS_engine/wsol/$f.c := $(LOOPS_O)))
+FLAGS_engine/plan/class_weights.c := $(LOOPS_O)
 # Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 # The tests' own definitions compute what a test expects. They read nothing from outside and take
@@ -158,7 +159,7 @@ ifdef LIBFUZZER
 $(foreach f,$(filter engine/kernels/%,$(ENGINE_SRC)),$(eval FLAGS_$f += -O1 -fno-sanitize=all))
 endif
 # The loops of a file that this processor may not run, with one instruction replaced.
-FLAGS_tests/support/int8_vnni.c += -O2 $(if $(filter x86_64,$(ARCH)),-mavx2)
+FLAGS_tests/support/int8_vnni.c += $(LOOPS_O) $(if $(filter x86_64,$(ARCH)),-mavx2)
 # The directory in which the program looks for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
