@@ -45,4 +45,5 @@ sed -nE 's/^ *(not ok|ok) [0-9]+ - (.*)$/browser: \1: \2/p' "$log"
 if [ "$status" != 0 ]; then
     grep -v '^ *duration_ms' "$log" >&2
 fi
+echo "$(sed -n 's/^# pass //p' "$log") passed, $(sed -n 's/^# fail //p' "$log") failed"
 exit "$status"

@@ -57,7 +57,10 @@ train() {
     [ "$flavour" = plain ] || start=(${mpirun[$flavour]} -np "$count")
     [ "$threads" != 1 ] || start+=(taskset -c 0)
     (cd "$scratch/$name" && "${start[@]}" "$PROGRAM" train "${common[@]}" "$@") \
-        >"$scratch/$name/log" 2>&1 </dev/null
+        >"$scratch/$name/log" 2>&1 </dev/null || {
+        tail -n 3 "$scratch/$name/log" | sed 's/^/    | /'
+        return 1
+    }
 }
 
 # same A B FILE...: files of two runs have the same bytes.
