@@ -3,7 +3,8 @@
 VERSION := $(shell cat VERSION)
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-# With a sanitizer's checks, half of the time of .ci/run was compiling at -O2.
+# With ASan and UBSan the unit tests take 224 s of processor time to compile so, and 521 s at the
+# levels of the program.
 CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))

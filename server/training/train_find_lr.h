@@ -25,7 +25,7 @@ struct adl_train_step_mean {
 double adl_train_step_loss(struct adl_train_step_mean *mean, size_t group, double loss);
 
 /* Chooses rates->suggested and rates->lowest by the losses of rates->count steps; returns false if
- * the loss falls nowhere. */
+ * the loss falls nowhere by more than the losses of batches differ. */
 bool adl_train_choose_rate(struct adl_train_rates *rates);
 
 #endif
