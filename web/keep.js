@@ -58,8 +58,9 @@ export const update = (table, id, make) => access(table, 'readwrite', (store) =>
     return before;
 });
 
-/** @param {'pictures' | 'notes'} table @param {string} id */
-export const forget = (table, id) => access(table, 'readwrite', (store) => store.delete(id));
+/** All of them or none. @param {'pictures' | 'notes'} table @param {string[]} ids at least one */
+export const forget = (table, ...ids) => access(table, 'readwrite', (store) =>
+    /** @type {IDBRequest<undefined>} */ (ids.map((id) => store.delete(id)).at(-1)));
 
 /** @param {'pictures' | 'notes'} table @param {string} id @returns {Promise<any>} */
 export const kept = (table, id) => access(table, 'readonly', (store) => store.get(id));

@@ -72,7 +72,8 @@ export async function picturesOfVisit(named) {
         return own;
     }
     const { visits: _, ...picture } = other;
-    void keepPicture(picture);
+    /* Before it is shown: who then leaves the page finds it when coming back. */
+    await keepPicture(picture);
     return [...own, other];
 }
 
@@ -87,12 +88,9 @@ export async function forgetOld(named) {
     if (old.size === 0) {
         return;
     }
-    for (const { id, verdict } of await allKept('notes')) {
-        if (old.has(id) && verdict === '') {
-            await forget('notes', id);
-        }
+    const empty = (await allKept('notes')).filter(({ id, verdict }) => old.has(id) && verdict === '');
+    if (empty.length > 0) {
+        await forget('notes', ...empty.map(({ id }) => id));
     }
-    for (const id of old) {
-        await forget('pictures', id);
-    }
+    await forget('pictures', ...old);
 }

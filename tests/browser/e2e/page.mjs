@@ -244,11 +244,12 @@ it('another picture moves nothing and shows no box of the one before', async () 
         };
         look();
     });
+    const first = await page.locator('#canvas').getAttribute('aria-label');
     const labels = [];
     for (let i = 0; i < 7; i++) {
         await page.keyboard.press(i % 4 < 2 ? 'ArrowRight' : 'ArrowLeft');
-        await page.waitForTimeout(150);
-        await settle(page);
+        await page.waitForFunction((before) =>
+            document.getElementById('canvas').getAttribute('aria-label') !== before, labels.at(-1) ?? first);
         labels.push(await page.locator('#canvas').getAttribute('aria-label'));
     }
     assert.equal(await page.evaluate(() => window.shifts), 0, 'the layout shifts');

@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
-import { accessible, colours, launch, missing, open, patience, root, serve, settle, shot } from '../support/browser.mjs';
+import {
+    accessible, colours, launch, missing, open, patience, root, serve, settle, shot, until,
+} from '../support/browser.mjs';
 
 const why = missing();
 let browser;
@@ -112,8 +114,7 @@ it('the card says what the server says of its model and of itself', async () => 
     assert.match(own.queue, new RegExp(`^\\d+ of ${status.queue.capacity}$`));
     const asked = () => page.asked.filter((url) => url.endsWith('/status')).length;
     const before = asked();
-    await page.waitForTimeout(2600);
-    assert.ok(asked() > before);
+    await until(() => asked() > before);
     await page.keyboard.press('Escape');
     assert.equal(await page.locator('#card').isVisible(), false);
     assert.equal(await page.evaluate(() => document.activeElement.id), 'card-open');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 
 import {
-    accessible, add, launch, missing, model, open, patience, root, serve, settle, shot,
+    accessible, add, launch, missing, model, open, patience, root, serve, settle, shot, stored, until,
 } from '../support/browser.mjs';
 
 const why = missing();
@@ -160,7 +160,7 @@ it('boxes are drawn, changed, taken back and kept', async () => {
         ['corrected', 'accepted', 'corrected']);
 
     /* A reload loses nothing. */
-    await page.waitForTimeout(600);
+    await until(async () => (await stored(page, 'notes')).length === 3);
     await page.reload();
     await page.waitForFunction(() => document.getElementById('strip-count').textContent ===
         '3 pictures');

@@ -109,6 +109,13 @@ export async function add(page, files) {
     await settle(page);
 }
 
+/** Waits until `holds()` is true; for what no element of the page shows. */
+export async function until(holds) {
+    while (!await holds()) {
+        await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+}
+
 /** Waits until what changed is drawn. */
 export const settle = (page) => page.evaluate(() => new Promise((resolve) => {
     requestAnimationFrame(() => requestAnimationFrame(resolve));
@@ -121,6 +128,21 @@ export async function shot(page, name, fullPage = false) {
         await page.screenshot({ path: join(process.env.OUT, `${name}.png`), fullPage });
     }
 }
+
+/** Keeps something in a table of the page's storage, or reads the keys of what is kept, after all that
+ * the page has begun to write there. */
+export const stored = (page, table, values = []) => page.evaluate(([name, all]) => new Promise((resolve, reject) => {
+    const request = indexedDB.open('adl-server');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const store = request.result.transaction(name, 'readwrite').objectStore(name);
+        all.forEach((value) => store.put(value, value.id));
+        store.getAllKeys().onsuccess = ({ target }) => {
+            request.result.close();
+            resolve(target.result);
+        };
+    };
+}), [table, values]);
 
 /** How many colours a canvas shows. */
 export const colours = (page, id) => page.evaluate((canvas) => {
