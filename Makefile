@@ -58,16 +58,19 @@ PACKAGES := libmicrohttpd $(if $(TLS),gnutls) jansson libjpeg libwebp spng zlib 
 ifneq ($(STATIC),)
 override PKG_CONFIG += --static
 endif
+# What the sanitizers write down of each variable and line are millions of addresses, which every start of
+# a program that may lie anywhere would correct.
+PIE := $(if $(SAN),-fno-pie,-fPIE)
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-	-fno-math-errno -ffp-contract=off -fPIE -fstack-protector-strong -pthread \
+	-fno-math-errno -ffp-contract=off $(PIE) -fstack-protector-strong -pthread \
 	-DADL_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null) \
 	$(if $(STATIC),-DADL_STATIC) $(if $(TLS),,-DADL_NO_TLS) \
 	$(if $(WERROR),-Werror) \
 	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2)
 # musl gives threads a stack of 128 KiB where the program does not say how much they need.
-PROJECT_LDFLAGS := $(if $(STATIC),-static-pie -Wl$(comma)-z$(comma)stack-size=8388608,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN)) \
+PROJECT_LDFLAGS := $(if $(STATIC),-static-pie -Wl$(comma)-z$(comma)stack-size=8388608,-pie) -Wl,-z,relro,-z,now -pthread $(if $(SAN),-no-pie -fsanitize=$(SAN)) \
 	$(if $(COVERAGE),--coverage)
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -ldl
 

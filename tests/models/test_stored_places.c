@@ -90,3 +90,4 @@ TEST_SUITE(stored_places, {"defaults are the reference's", defaults_are_the_refe
            {"each place works", each_place_works});
 TEST_SLOW(defaults_are_the_reference_s);
 TEST_SLOW(nothing_passes_around_a_place);
+TEST_UNWATCHED(defaults_are_the_reference_s);

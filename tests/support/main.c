@@ -22,6 +22,7 @@
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -381,6 +382,16 @@ static bool read_options(int argc, char **argv)
     return options.jobs > 0;
 }
 
+/* Keeps freed memory in the process. glibc gives large arrays back to the kernel, which clears the
+ * pages of the next ones. Programs that the tests start are as they always are. */
+static void keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the most that it takes */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     struct adl_error err = {0};
@@ -394,6 +405,7 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 1;
+    keep_freed_memory();
     /* Needed by the tests that call kernels and ops directly. */
     if (adl_blas_reserve(1, &err) < 0) {
         fprintf(stderr, "unit-tests: %s\n", err.message);

@@ -384,3 +384,4 @@ TEST_SLOW(resnet50_se);
 TEST_SLOW(resnet50_cbam);
 TEST_SLOW(resnet50_bam);
 TEST_SLOW(inception_v3);
+TEST_UNWATCHED(resnet50_bam);

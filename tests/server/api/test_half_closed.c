@@ -268,13 +268,13 @@ static void drops_work_for_clients_that_reset(void)
         test_send(fd, form, form_length);
         if (half)
             shutdown(fd, SHUT_WR);
-        for (int i = 0; i < 400 && test_metric(&server, "adl_queue_depth{model=\"default\"} ") < 1;
+        for (int i = 0; i < 4000 && test_metric(&server, "adl_queue_depth{model=\"default\"} ") < 1;
              i++)
             poll(NULL, 0, 5);
         /* After a shutdown the kernel sends a reset for this as well. */
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         close(fd);
-        for (int i = 0; i < 200 && dropped <= before; i++, poll(NULL, 0, 20))
+        for (int i = 0; i < 3000 && dropped <= before; i++, poll(NULL, 0, 20))
             dropped = test_metric(&server, "adl_jobs_abandoned_total{reason=\"disconnected\"} ");
         if (dropped <= before)
             TEST_FAIL("%s: nothing was dropped", half ? "half-closed" : "open");

@@ -531,3 +531,4 @@ TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", 
            {"keeps input images", keeps_input_images}, {"bench measures", measures},
            {"bench --tune measures every algorithm", measures_every_algorithm},
            {"bench measures methods beside cam", measures_methods_beside_cam});
+TEST_UNWATCHED(measures_every_algorithm);

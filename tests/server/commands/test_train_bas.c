@@ -41,10 +41,6 @@ static double figure(const json_t *line, const char *key)
 static void learns_two_colours(void)
 {
     struct adl_error err;
-    if (TEST_WATCHED) {
-        test_skip("it takes a minute under a sanitizer, and has the steps of the tests of bits");
-        return;
-    }
     train_lists("bas-learns");
     /* With a seed whose losses are far from the bounds below. */
     TEST_OK(TRAIN("run", false, &err, METHOD, "--epochs", "24", "--schedule", "cosine",
@@ -139,3 +135,4 @@ TEST_SUITE(train_bas, {"the same bits however it runs", same_bits_however_it_run
            {"models keep their method", models_keep_their_method},
            {"new layers have their own rate", new_layers_have_their_own_rate});
 TEST_SLOW(learns_two_colours);
+TEST_UNWATCHED(learns_two_colours);

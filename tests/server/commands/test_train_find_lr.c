@@ -157,3 +157,4 @@ TEST_SUITE(train_find_lr, {"it chooses the steepest descent", it_chooses_the_ste
            {"guessing has the loss of its labels", guessing_has_the_loss_of_its_labels},
            {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights},
            {"no warm-up ends in the search", no_warm_up_ends_in_the_search});
+TEST_UNWATCHED(it_prints_a_rate_and_keeps_no_weights);
