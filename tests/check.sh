@@ -63,16 +63,18 @@ skip() {
 # run LOG COMMAND...: keeps its output, and its status. With AGAIN=1, a script runs once more if it
 # fails; LOG.first then has what it said.
 run() {
-    local log=$1 status
+    local log=$1 status try
     shift
     rm -f "$log.first"
-    timeout --kill-after=10 $((60 * limit_minutes)) "$@" >"$log" 2>&1 </dev/null
-    status=$?
-    if [ "${AGAIN:-}" = 1 ] && [ "$status" != 0 ] && [ "$status" != 77 ] && [[ $1 == *.sh ]]; then
-        mv "$log" "$log.first"
+    for try in 1 2; do
         timeout --kill-after=10 $((60 * limit_minutes)) "$@" >"$log" 2>&1 </dev/null
         status=$?
-    fi
+        if [ "$try" = 2 ] || [ "${AGAIN:-}" != 1 ] || [ "$status" = 0 ] || [ "$status" = 77 ] ||
+            [[ $1 != *.sh ]]; then
+            break
+        fi
+        mv "$log" "$log.first"
+    done
     return "$status"
 }
 
