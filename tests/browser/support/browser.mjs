@@ -111,7 +111,9 @@ export async function add(page, files) {
 
 /** Waits until `holds()` is true; for what no element of the page shows. */
 export async function until(holds) {
+    const end = Date.now() + patience / 4;
     while (!await holds()) {
+        assert.ok(Date.now() < end, `not within ${patience / 4} ms: ${holds}`);
         await new Promise((resolve) => { setTimeout(resolve, 50); });
     }
 }
